@@ -1,0 +1,3 @@
+"""Tertulia: a self-hosted chat server for language models."""
+
+__version__ = "0.1.0"
