@@ -1,0 +1,1 @@
+"""What everything stands on: errors, ids, clock, money, secrets. Knows nothing of the product."""

@@ -1,0 +1,1 @@
+"""What turns a request into events: wire dialects, hosts, profiles, and the ports that they obey."""

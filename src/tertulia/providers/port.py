@@ -1,0 +1,152 @@
+"""The ports of a provider: it is pushed, not iterated (Architecture, Ports).
+
+`Provider.call(request, target, sink)` starts a call and returns at once. The transport's read callback feeds a pure
+`Decoder` and hands its events to the sink, which never awaits. Exactly one `sink.ended` closes every call, also an
+aborted one. A provider never sees a user.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from tertulia.kernel.secret import Secret
+from tertulia.turn.events import Delta, Fault, Finish, UsageSeen
+from tertulia.turn.request import Request
+
+Said = Delta | UsageSeen
+"""What a provider can say: deltas and counts. All other events are the runner's."""
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The upstream ended by its own terminal marker."""
+
+    finishes: tuple[Finish, ...]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """The call failed, before or after its first event.
+
+    `status` is the upstream's HTTP status where there was one. `retry`: the same may be tried again, before the first
+    token. `fallback`: another provider may be tried. `retry_after` is in seconds.
+    """
+
+    fault: Fault
+    status: int | None = None
+    retry: bool = False
+    fallback: bool = False
+    retry_after: float | None = None
+
+
+class Sink(Protocol):
+    """Who listens to a call. Called from the read callback; never awaits, never raises."""
+
+    def events(self, batch: Sequence[Said]) -> None:
+        """Take what came, in order."""
+        ...
+
+    def ended(self, how: Finished | Failure) -> None:
+        """Take the end: exactly once, and nothing after it."""
+        ...
+
+
+class Call(Protocol):
+    """A call on its way."""
+
+    def abort(self) -> None:
+        """Close the connection at once. The sink's `ended` still comes, soon; synchronous and idempotent."""
+        ...
+
+    def pause(self) -> None:
+        """Stop reading until `resume`: nobody who listens has room."""
+        ...
+
+    def resume(self) -> None:
+        """Read on."""
+        ...
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a call goes: a provider by name, the model's name there, and the key of the caller where he brought one."""
+
+    provider: str
+    model: str
+    key: Secret | None = None
+
+
+class Provider(Protocol):
+    """One configured provider."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration: the part before the slash of a model's full name."""
+        ...
+
+    def call(self, request: Request, target: Target, sink: Sink) -> Call:
+        """Begin a call, at once and without waiting; every failure comes through the sink."""
+        ...
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A request as it goes over the wire. `dropped` names the parameters that this wire or model does not take."""
+
+    method: str
+    path: str
+    body: bytes
+    headers: Mapping[str, str]
+    dropped: tuple[str, ...] = ()
+
+
+class Decoder(Protocol):
+    """The pure reader of one answer: bytes in, events out."""
+
+    def feed(self, data: bytes) -> list[Said]:
+        """Read more bytes, cut anywhere.
+
+        Raises `UpstreamFault` when the stream itself says that it failed, or cannot be read.
+        """
+        ...
+
+    def close(self) -> Finished:
+        """Take the end of the body.
+
+        Raises `UpstreamFault` with code `upstream_truncated` when the wire's own terminal had not come.
+        """
+        ...
+
+
+class UpstreamFault(Exception):
+    """A decoder's word that the answer failed; carries the `Failure` for the sink."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.fault.message)
+        self.failure = failure
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """What a model or host can take: the parameters that it refuses, and renames (`max_tokens`, …)."""
+
+    refuses: frozenset[str] = frozenset()
+    renames: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    include_usage: bool = True
+
+
+class Dialect(Protocol):
+    """A wire: how a request is written, and how its answer is read."""
+
+    def encode(self, request: Request, model: str, profile: Profile) -> Encoded:
+        """Write the request."""
+        ...
+
+    def decoder(self, request: Request, *, streamed: bool) -> Decoder:
+        """Make the reader of one answer of status 2xx: a stream, or a whole body."""
+        ...
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Classify an answer that is not 2xx, whatever its body is."""
+        ...
+
+
+def fault(code: str, message: str, **flags: Any) -> Failure:
+    """Make a failure from a code of the HTTP contract and a sentence."""
+    return Failure(Fault(code, message), **flags)

@@ -1,0 +1,1 @@
+"""The vocabulary of one turn: what is asked, what happens, what it comes to. Pure values and functions."""
