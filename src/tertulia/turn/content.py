@@ -86,7 +86,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     role: Role
-    content: str | list[Part] | None | UnsetType = UNSET
+    content: str | list[Part] | UnsetType | None = UNSET
     name: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None

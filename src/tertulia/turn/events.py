@@ -31,6 +31,7 @@ class Started(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, 
     text: str = ""
     user_message: dict[str, Any] | None = None
     assistant_message: dict[str, Any] | None = None
+    request_id: str = ""
 
 
 class Queued(msgspec.Struct, frozen=True, array_like=True, tag="q"):
@@ -83,7 +84,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, omit_defaults=True, array_like=
     arguments: str = ""
     choice: int = 0
     part: int = 0
-    type: Literal["function", "custom"] = "function"
+    kind: Literal["function", "custom"] = "function"
     opaque: dict[str, Any] | None = None
 
 
@@ -177,6 +178,7 @@ class Ended(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, ta
 
 Delta = Text | Reasoning | ToolCallDelta | Image | Refusal | Citation | Opaque
 Event = Started | Queued | Attempt | Delta | UsageSeen | Ended
+
 
 EPOCH_BITS = 32
 

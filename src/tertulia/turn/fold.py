@@ -1,7 +1,7 @@
 """Fold a log to what it comes to: `fold(events)` equals the stored message (Architecture, invariant 1)."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -51,25 +51,25 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
 class _Call:
     """A tool call as its fragments come."""
 
-    __slots__ = ("arguments", "id", "name", "opaque", "type")
+    __slots__ = ("arguments", "id", "kind", "name", "opaque")
 
     def __init__(self) -> None:
         self.id = ""
         self.name = ""
-        self.type: Any = "function"
+        self.kind: Any = "function"
         self.arguments: list[str] = []
         self.opaque: dict[str, Any] | None = None
 
     def add(self, delta: ToolCallDelta) -> None:
         self.id = delta.id or self.id
         self.name = delta.name or self.name
-        self.type = delta.type
+        self.kind = delta.kind
         self.arguments.append(delta.arguments)
         self.opaque = delta.opaque or self.opaque
 
     def whole(self, index: int) -> ToolCall:
         arguments = "".join(self.arguments) or "{}"
-        return ToolCall(self.id or f"call_{index}", Function(self.name, arguments), self.type, self.opaque)
+        return ToolCall(self.id or f"call_{index}", Function(self.name, arguments), self.kind, self.opaque)
 
 
 class _Choice:
@@ -111,7 +111,7 @@ class Fold:
         self.usage: Usage | None = None
         self.ended: Ended | None = None
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event) -> None:  # noqa: C901, PLR0912 - one arm for each kind of a closed set
         """Take one more event."""
         match event:
             case Text():
@@ -179,3 +179,16 @@ class Fold:
 def fold(events: Iterable[Event]) -> Fold:
     """Fold a whole log."""
     return Fold().extend(events)
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Entries that are gone for a follower; not an entry of a log itself.
+
+    `after` is the number that the follower had, `to` the last number that is gone. `snapshot` is the fold up to and
+    with `to`, every choice of it, and replaces all that the follower has.
+    """
+
+    after: int
+    to: int
+    snapshot: tuple[Choice, ...]
+    reason: Literal["crash", "slow", "folded"]

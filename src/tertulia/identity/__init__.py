@@ -1,0 +1,1 @@
+"""Who is there: users, their keys, and what a credential stands for."""
