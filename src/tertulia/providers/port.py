@@ -6,7 +6,7 @@ aborted one. A provider never sees a user.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -28,7 +28,8 @@ class Failure(msgspec.Struct, frozen=True):
     """The call failed, before or after its first event.
 
     `status` is the upstream's HTTP status where there was one. `retry`: the same may be tried again, before the first
-    token. `fallback`: another provider may be tried. `retry_after` is in seconds.
+    token. `fallback`: another provider may be tried. `retry_after` is in seconds. `breaker`: it counts against the
+    provider's health. `key`: what it says of the key that was used.
     """
 
     fault: Fault
@@ -36,6 +37,8 @@ class Failure(msgspec.Struct, frozen=True):
     retry: bool = False
     fallback: bool = False
     retry_after: float | None = None
+    breaker: bool = False
+    key: Literal["keep", "cool", "disable"] = "keep"
 
 
 class Sink(Protocol):
@@ -100,6 +103,11 @@ class Encoded(msgspec.Struct, frozen=True):
 class Decoder(Protocol):
     """The pure reader of one answer: bytes in, events out."""
 
+    @property
+    def done(self) -> bool:
+        """Whether the wire's own terminal has come, so that nothing of the answer can follow."""
+        ...
+
     def feed(self, data: bytes) -> list[Said]:
         """Read more bytes, cut anywhere.
 
@@ -116,23 +124,59 @@ class Decoder(Protocol):
 
 
 class UpstreamFault(Exception):
-    """A decoder's word that the answer failed; carries the `Failure` for the sink."""
+    """A decoder's word that the answer failed; carries the `Failure` for the sink.
 
-    def __init__(self, failure: Failure) -> None:
+    `said` is what had come before it in the same bytes, and still goes to the sink.
+    """
+
+    def __init__(self, failure: Failure, said: Sequence[Said] = ()) -> None:
         super().__init__(failure.fault.message)
         self.failure = failure
+        self.said = said
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """What a model or host can take: the parameters that it refuses, and renames (`max_tokens`, …)."""
+    """What a model or host can take: the parameters that it refuses, its names for them, and its ways.
+
+    `system_role`: the role of instructions. `names`: whether messages may carry a `name`; else it is folded into the
+    text. `max_output`: the cap that is sent where the wire demands one and the request has none. `thinking`: whether
+    the depth of thought is asked for in words of effort or as a budget of tokens.
+    """
 
     refuses: frozenset[str] = frozenset()
-    renames: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    renames: Mapping[str, str] = msgspec.field(default_factory=lambda: {"max_completion_tokens": "max_tokens"})
     include_usage: bool = True
+    system_role: Literal["system", "developer"] = "system"
+    names: bool = True
+    max_output: int = 4096
+    thinking: Literal["effort", "budget"] = "effort"
+
+
+class Listed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model as its host lists it; sizes in tokens, where the host says them."""
+
+    id: str
+    name: str | None = None
+    context_window: int | None = None
+    max_output: int | None = None
 
 
 class Dialect(Protocol):
     """A wire: how a request is written, and how its answer is read."""
+
+    models_path: str
+    """Where the host lists its models, under its base URL."""
+
+    def credential(self, key: Secret) -> Mapping[str, str]:
+        """Give the headers that carry a key."""
+        ...
+
+    def models(self, body: bytes) -> tuple[Listed, ...]:
+        """Read the host's list of models.
+
+        Raises `UpstreamFault` when it cannot be read.
+        """
+        ...
 
     def encode(self, request: Request, model: str, profile: Profile) -> Encoded:
         """Write the request."""

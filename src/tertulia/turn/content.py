@@ -82,7 +82,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of a prompt.
 
     `reasoning_content`, `reasoning` and `reasoning_details` are what hosts want back of an earlier answer's thinking;
-    `extra` holds fields that this vocabulary does not know, for the provider.
+    `opaque` is what the fold of an earlier answer kept for the wire that it came by; `extra` holds fields that this
+    vocabulary does not know, for the provider.
     """
 
     role: Role
@@ -98,6 +99,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     reasoning_details: list[dict[str, Any]] | None = None
     prefix: bool | None = None
     extra: dict[str, Any] | None = None
+    opaque: tuple[dict[str, Any], ...] | None = None
 
     def text(self) -> str:
         """Give the text of it, parts joined; an empty string where there is none."""
