@@ -73,7 +73,7 @@ class Upstream(asyncio.Protocol):
         self._parser.feed_data(data)
         self._wake()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         """Treat an end of the connection as the end of the answer (asyncio)."""
         self.done = True
         self._wake()

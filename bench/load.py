@@ -1,7 +1,7 @@
 """The load generator: raw HTTP/1.1 over asyncio protocols on uvloop, in a process of its own.
 
-It is given a plan as JSON in its one argument, prints an `Outcome` as JSON, and does three things: a closed loop of
-blocking completions, a closed loop of streamed ones, and paced streams begun at a steady rate whatever the answers do.
+It is given a plan as JSON (and the cores to keep to), prints an `Outcome` as JSON, and does three things: a closed loop
+of blocking completions, one of streamed ones, and paced streams begun at a steady rate whatever the answers do.
 Every answer is checked to be whole: status, text, finish, usage, `[DONE]`, and no event merged with another.
 The CPU time of the system under load is read here, at the very moments between which requests are counted.
 """
@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import math
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -215,6 +216,8 @@ def _outcome(
 
 if __name__ == "__main__":
     asked = msgspec.json.decode(sys.argv[1], type=Plan)
+    if len(sys.argv) > 2:
+        os.sched_setaffinity(0, [int(core) for core in sys.argv[2].split(",")])
     gc.freeze()
     gc.disable()
     outcome = uvloop.run(paced(asked) if asked.shape == "paced" else closed_loop(asked))

@@ -1,6 +1,7 @@
 """What a process and its children have used, read from /proc (Linux, proc(5))."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,15 @@ def cpu_seconds(pid: int) -> float:
     The kernel counts in ticks of 10 ms, so a measurement must run for a second or more.
     """
     return sum(_ticks(member) for member in family(pid)) / _TICKS
+
+
+def busy_seconds(cores: Collection[int]) -> tuple[float, float]:
+    """Return the time that the cores were busy for this machine, and the time that the host took from them."""
+    names = {f"cpu{core}" for core in cores}
+    rows = (line.split() for line in (_PROC / "stat").read_text().splitlines())
+    ticks = [[int(field) for field in row[1:9]] for row in rows if row[0] in names]
+    busy = sum(sum(row) - row[3] - row[4] - row[7] for row in ticks)  # all but idle, iowait, steal
+    return busy / _TICKS, sum(row[7] for row in ticks) / _TICKS
 
 
 def resident_mib(pid: int) -> float:
