@@ -132,7 +132,7 @@ class UsageSeen(msgspec.Struct, frozen=True, array_like=True, tag="u"):
     usage: Usage
 
 
-class Finish(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
+class Finish(msgspec.Struct, frozen=True, omit_defaults=True):
     """How one choice ended; `native` is the provider's own word, `stop_sequence` the text that ended it."""
 
     reason: FinishReason
@@ -141,7 +141,7 @@ class Finish(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
     stop_sequence: str | None = None
 
 
-class Fault(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     """What went wrong, safe to show: a code of the HTTP contract and a sentence."""
 
     code: str

@@ -7,7 +7,7 @@ import msgspec
 from tertulia.turn.content import ImagePart, Message
 
 
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Tokens of one call.
 
     `prompt` includes `cached` and `cache_write`; `completion` includes `reasoning`. `estimated` is set where we

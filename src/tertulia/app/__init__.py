@@ -1,0 +1,1 @@
+"""The whole system on one screen: settings in, a running server out."""

@@ -1,0 +1,1 @@
+"""Conversations: a tree of messages that belongs to one user."""

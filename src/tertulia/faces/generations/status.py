@@ -1,0 +1,140 @@
+"""A generation as it is now, in JSON."""
+
+from typing import Any
+
+import msgspec
+
+from tertulia.generation.access import Stored
+from tertulia.generation.log import Log
+from tertulia.generation.runner import Run
+from tertulia.kernel.clock import rfc3339
+from tertulia.turn.events import Ended, Fault, Started
+from tertulia.turn.fold import Fold, fold
+from tertulia.turn.usage import Usage
+
+
+class UsageShown(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Tokens of a reply."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+
+class Timings(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """When what happened."""
+
+    created_at: str
+    started_at: str | None = None
+    first_token_at: str | None = None
+    ended_at: str | None = None
+
+
+class Charged(msgspec.Struct, frozen=True):
+    """Credits held and charged, decimal strings."""
+
+    held: str = "0"
+    charged: str = "0"
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The answer of `GET /api/generations/{id}` (HTTP contract, Generations)."""
+
+    id: str
+    state: str
+    model: str
+    text: str
+    last_event_id: str
+    timings: Timings
+    attempts: list[dict[str, Any]]
+    credits: Charged
+    queue_position: int | None = None
+    estimated_wait_ms: int | None = None
+    conversation_id: str | None = None
+    message_id: str | None = None
+    user_message_id: str | None = None
+    provider: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    images: list[str] | None = None
+    finish_reason: str | None = None
+    error: Fault | None = None
+    usage: UsageShown | None = None
+
+
+def status_of_run(run: Run) -> Status:
+    """Show one that is in memory."""
+    place = run.place
+    timings = Timings(
+        rfc3339(run.order.created_at),
+        _time(run.started_at),
+        _time(run.first_token_at),
+        _time(run.ending.ended_at if run.ending and run.log.ended else None),
+    )
+    return _status(
+        run.log,
+        run.fold(),
+        state=run.state,
+        model=run.order.model,
+        provider=run.target.provider if run.started_at else None,
+        attempts=run.attempts,
+        timings=timings,
+        queue_position=place.position if place else None,
+        estimated_wait_ms=place.estimate_ms if place else None,
+    )
+
+
+def status_of_stored(found: Stored, log: Log) -> Status:
+    """Show one that is in the database."""
+    timings = Timings(
+        rfc3339(found.created_at), _time(found.started_at), _time(found.first_token_at), _time(found.ended_at)
+    )
+    return _status(
+        log,
+        fold(log.entries),
+        state=found.state,
+        model=found.model,
+        provider=found.provider,
+        attempts=found.attempts,
+        timings=timings,
+    )
+
+
+def _status(log: Log, folded: Fold, *, state: str, **fields: Any) -> Status:
+    started, ended, choice = folded.started, folded.ended, folded.choice()
+    assert isinstance(started, Started)  # a log begins with it  # noqa: S101
+    return Status(
+        id=started.generation_id,
+        state=state,
+        text=choice.text,
+        last_event_id=str(log.last_number),
+        credits=Charged(),
+        conversation_id=started.conversation_id,
+        message_id=started.message_id,
+        user_message_id=started.user_message_id,
+        reasoning=choice.reasoning or None,
+        tool_calls=[call.to_wire() for call in choice.tool_calls] or None,
+        images=list(choice.images) or None,
+        finish_reason=ended.finish_reason if ended else None,
+        error=ended.fault if ended else None,
+        usage=_usage(ended),
+        **{**fields, "attempts": [_attempt(attempt) for attempt in fields["attempts"]]},
+    )
+
+
+def _usage(ended: Ended | None) -> UsageShown | None:
+    usage: Usage | None = ended.usage if ended else None
+    if usage is None:
+        return None
+    return UsageShown(usage.prompt, usage.completion, usage.total, usage.cached, usage.reasoning, usage.estimated)
+
+
+def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
+    return attempt | {"startedAt": rfc3339(attempt["startedAt"])}
+
+
+def _time(micros: int | None) -> str | None:
+    return rfc3339(micros) if micros is not None else None

@@ -1,0 +1,209 @@
+"""The OpenAI face: chat completions and the list of models."""
+
+from typing import Any, Final
+
+from tertulia.asgi.body import require_media
+from tertulia.asgi.exchange import Answer, Exchange, json_answer
+from tertulia.asgi.route import Parameter, Route
+from tertulia.conversations.opening import open_conversation
+from tertulia.faces.openai.decode import ChatRequest, decode_chat
+from tertulia.faces.openai.encode import ChunkEncoder, completion
+from tertulia.generation.failed import GenerationFailed
+from tertulia.generation.follow import Follower
+from tertulia.generation.order import Order
+from tertulia.generation.runner import Run
+from tertulia.generation.start import Generations
+from tertulia.identity.principal import Principal
+from tertulia.kernel.clock import SECOND, now_us
+from tertulia.kernel.errors import Forbidden, Kind, TertuliaError
+from tertulia.kernel.ids import new_id
+from tertulia.kernel.secret import Secret
+from tertulia.models.names import ModelNotFound
+from tertulia.providers.routing import Routing
+from tertulia.turn.ending import Cancel
+from tertulia.wire.sizes import Sizes
+
+_CHAT_TAGS: Final = ("OpenAI",)
+
+
+class UnsupportedParameter(TertuliaError):
+    """A parameter that this server, or with `strict_params` the provider, does not take."""
+
+    kind = Kind.MALFORMED
+    code = "unsupported_parameter"
+
+
+class PlanForbids(Forbidden):
+    """The caller may not ask for this priority."""
+
+    code = "plan_forbids"
+
+
+def routes(
+    *, generations: Generations, routing: Routing, sizes: Sizes, save_by_default: bool, started_at: int
+) -> tuple[Route, ...]:
+    """Make the routes of this face; every path also stands under `/api`."""
+
+    async def complete(exchange: Exchange) -> Answer | None:
+        require_media(exchange, b"application/json")
+        chat = decode_chat(await exchange.body(), sizes)
+        run = await generations.start(_order(exchange, chat, routing, save_by_default=save_by_default))
+        _stop_when_left(exchange, run)
+        if chat.stream:
+            return await _stream(exchange, run, chat)
+        return await _whole(run)
+
+    async def models(_: Exchange) -> Answer:
+        return json_answer({"object": "list", "data": await _listed(routing, started_at)})
+
+    async def model(exchange: Exchange) -> Answer:
+        wanted = exchange.params["id"]
+        for found in await _listed(routing, started_at):
+            if found["id"] == wanted:
+                return json_answer(found)
+        raise ModelNotFound(f"There is no model {wanted[:200]!r}. GET /v1/models lists what there is.")
+
+    made: list[Route] = []
+    for base in ("", "/api"):
+        made += [
+            Route(
+                method="POST",
+                path=f"{base}/v1/chat/completions",
+                handler=complete,
+                access="user",
+                scope="chat",
+                meter="generation",
+                body=ChatRequest,
+                answer_type="application/json, text/event-stream",
+                form="openai",
+                summary="Create a chat completion, whole or as a stream",
+                tags=_CHAT_TAGS,
+                parameters=(
+                    Parameter("X-Provider-Key", where="header", summary="Your own key at the model's provider"),
+                ),
+                errors=("model_not_found", "provider_not_configured", "queue_full", "upstream_error"),
+            ),
+            Route(
+                method="GET",
+                path=f"{base}/v1/models",
+                handler=models,
+                access="user",
+                scope="read",
+                meter="none",
+                form="openai",
+                answer_type="application/json",
+                summary="List the models that you may use",
+                tags=_CHAT_TAGS,
+            ),
+            Route(
+                method="GET",
+                path=f"{base}/v1/models/{{id:path}}",
+                handler=model,
+                access="user",
+                scope="read",
+                meter="none",
+                form="openai",
+                answer_type="application/json",
+                summary="Show one model",
+                tags=_CHAT_TAGS,
+                errors=("model_not_found",),
+            ),
+        ]
+    return tuple(made)
+
+
+def _order(exchange: Exchange, chat: ChatRequest, routing: Routing, *, save_by_default: bool) -> Order:
+    _require_built(chat)
+    principal = exchange.principal
+    _require_priority(principal, chat.priority)
+    own = exchange.header(b"x-provider-key")
+    first, targets = routing.targets(
+        chat.model,
+        api_provider=chat.api_provider,
+        fallbacks=chat.fallbacks,
+        own_key=Secret(own.decode("latin-1")) if own else None,
+    )
+    generation_id, at = new_id(), now_us()
+    model = chat.model or first.full
+    save = chat.save if chat.save is not None else save_by_default
+    opening = (
+        open_conversation(
+            chat.request, user_id=principal.user_id, generation_id=generation_id, model=model, source="api", at=at
+        )
+        if save
+        else None
+    )
+    return Order(
+        generation_id=generation_id,
+        principal=principal,
+        request=chat.request,
+        targets=targets,
+        model=model,
+        face="openai",
+        created_at=at,
+        request_id=exchange.request_id,
+        opening=opening,
+        on_disconnect=chat.on_disconnect or "auto",
+    )
+
+
+def _require_priority(principal: Principal, priority: str) -> None:
+    if priority in {"high", "critical"} and not principal.at_least("supervisor"):
+        if f"priority:{priority}" in principal.scopes:
+            return
+        raise PlanForbids(f"You may not ask for the priority {priority!r}; ask for 'normal' or 'low'.")
+
+
+def _stop_when_left(exchange: Exchange, run: Run) -> None:
+    if run.order.cancels_on_disconnect:
+        by = Cancel(run.order.id_text, run.order.principal.role, "the client left")
+        exchange.on_gone(lambda: run.cancel(by) and None)
+
+
+async def _stream(exchange: Exchange, run: Run, chat: ChatRequest) -> Answer | None:
+    await run.opened
+    ended = run.log.ended
+    if ended is not None and ended.outcome == "failed" and not ended.partial:
+        raise GenerationFailed(run.started, ended)
+    push = exchange.stream(200, _headers(run))
+    usage = chat.include_usage
+    Follower(
+        run.log, run.encodings, push=push, variant=("openai", usage), make=lambda: ChunkEncoder(include_usage=usage)
+    )
+    return None
+
+
+async def _whole(run: Run) -> Answer:
+    ended = await run.over
+    if ended.outcome in {"failed", "interrupted"}:
+        raise GenerationFailed(run.started, ended)
+    body = completion(run.started, run.fold().choices(), ended)
+    return Answer(200, body, headers=tuple(_headers(run)))
+
+
+def _headers(run: Run) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"x-generation-id", run.order.id_text.encode()),
+        (b"x-provider", run.target.provider.encode()),
+        (b"x-model", run.target.model.encode("ascii", "replace")),
+    ]
+    started = run.started
+    if started.conversation_id and started.message_id:
+        headers.append((b"x-conversation-id", started.conversation_id.encode()))
+        headers.append((b"x-message-id", started.message_id.encode()))
+    if run.dropped:
+        headers.append((b"x-dropped-params", ", ".join(run.dropped).encode("ascii", "replace")))
+    return headers
+
+
+async def _listed(routing: Routing, created_at: int) -> list[dict[str, Any]]:
+    created = created_at // SECOND
+    listed = [
+        {"id": f"{provider}/{model.id}", "object": "model", "created": created, "owned_by": provider}
+        for provider, models in (await routing.listed()).items()
+        for model in models
+    ]
+    listed += [
+        {"id": alias, "object": "model", "created": created, "owned_by": "tertulia"} for alias in routing.aliases
+    ]
+    return listed

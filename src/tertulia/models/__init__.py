@@ -1,0 +1,1 @@
+"""What models there are: their names, what they can do, what they cost."""

@@ -1,0 +1,108 @@
+"""From the name that a caller gives to the models that may answer, in order (HTTP contract, OpenAI face)."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tertulia.kernel.errors import Invalid, Kind, TertuliaError
+
+
+class ModelNotFound(TertuliaError):
+    """No configured provider has this model."""
+
+    kind = Kind.NOT_FOUND
+    code = "model_not_found"
+
+
+class ModelName(msgspec.Struct, frozen=True):
+    """One model at one provider."""
+
+    provider: str
+    model: str
+
+    @property
+    def full(self) -> str:
+        """`provider/model`."""
+        return f"{self.provider}/{self.model}"
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """What names are resolved against.
+
+    `listed` has the providers in the order of the configuration, each with the models that it is known to list;
+    `strict` are those that take no other.
+    """
+
+    listed: Mapping[str, Sequence[str]]
+    aliases: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict[str, Sequence[str]])
+    strict: frozenset[str] = frozenset()
+    default_model: str = ""
+    default_provider: str = ""
+    enforce_default: bool = False
+
+
+def resolve(asked: str | None, catalogue: Catalogue, *, api_provider: str | None = None) -> tuple[ModelName, ...]:
+    """Give the models that may answer: the first, then its fallbacks.
+
+    Raises `ModelNotFound` with near names, `Invalid` where `api_provider` contradicts the name's own prefix.
+    """
+    if not asked or catalogue.enforce_default:
+        asked = catalogue.default_model
+        if not asked:
+            raise ModelNotFound(
+                "No model was asked for and none is the default. Set `default_model` in tertulia.toml, or name a model."
+            )
+    if api_provider:
+        return (_at_provider(asked, api_provider, catalogue),)
+    if asked in catalogue.aliases:
+        return tuple(_single(name, catalogue) for name in catalogue.aliases[asked])
+    return (_single(asked, catalogue),)
+
+
+def _at_provider(asked: str, provider: str, catalogue: Catalogue) -> ModelName:
+    if provider not in catalogue.listed:
+        raise Invalid(
+            f"No provider is called {provider!r}; there are: {', '.join(catalogue.listed) or 'none'}.",
+            path="api_provider",
+        )
+    prefixed = _prefixed(asked, catalogue)
+    if prefixed is None:
+        return _checked(ModelName(provider, asked), catalogue)
+    if prefixed.provider != provider:
+        raise Invalid(f"The model {asked!r} names another provider than api_provider {provider!r}.", path="model")
+    return _checked(prefixed, catalogue)
+
+
+def _single(asked: str, catalogue: Catalogue) -> ModelName:
+    prefixed = _prefixed(asked, catalogue)
+    if prefixed is not None:
+        return _checked(prefixed, catalogue)
+    for provider, models in catalogue.listed.items():
+        if asked in models:
+            return ModelName(provider, asked)
+    if catalogue.default_provider in catalogue.listed:
+        return _checked(ModelName(catalogue.default_provider, asked), catalogue)
+    raise ModelNotFound(f"There is no model {asked[:200]!r}.{_near(asked, catalogue)}")
+
+
+def _prefixed(asked: str, catalogue: Catalogue) -> ModelName | None:
+    cut = min((place for place in (asked.find("/"), asked.find(":")) if place > 0), default=-1)
+    if cut < 0 or asked[:cut] not in catalogue.listed or cut + 1 == len(asked):
+        return None
+    return ModelName(asked[:cut], asked[cut + 1 :])
+
+
+def _checked(name: ModelName, catalogue: Catalogue) -> ModelName:
+    if name.provider in catalogue.strict and name.model not in catalogue.listed[name.provider]:
+        raise ModelNotFound(f"{name.provider} has no model {name.model[:200]!r}.{_near(name.full, catalogue)}")
+    return name
+
+
+def _near(asked: str, catalogue: Catalogue) -> str:
+    names = [f"{provider}/{model}" for provider, models in catalogue.listed.items() for model in models]
+    names += [model for models in catalogue.listed.values() for model in models] + list(catalogue.aliases)
+    near = difflib.get_close_matches(asked[:200], names[:5000], n=3, cutoff=0.5)
+    if near:
+        return f" Did you mean {' or '.join(near)}?"
+    return " GET /v1/models lists what there is." if names else " No provider lists any model; see tertulia.toml."

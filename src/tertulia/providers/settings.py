@@ -1,0 +1,101 @@
+"""`[[providers]]`: which providers there are, and how each is reached."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from tertulia.kernel.errors import Invalid
+from tertulia.kernel.secret import Secret
+from tertulia.providers.hosts import HOSTS, Kind
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry, as it is written. `timeout_s` is to the first byte, then between bytes."""
+
+    name: str
+    kind: Kind | None = None
+    base_url: str = ""
+    api_keys: tuple[Secret, ...] = ()
+    api_key: Secret | None = None
+    models: tuple[str, ...] = ()
+    strict_models: bool = False
+    timeout_s: float | None = None
+    max_concurrent: int | None = None
+    headers: dict[str, str] = {}
+
+
+class ProviderPlan(msgspec.Struct, frozen=True):
+    """A provider as it will be made: everything that the entry, its host and the environment say together."""
+
+    name: str
+    kind: Kind
+    base_url: str
+    keys: tuple[Secret, ...]
+    needs_key: bool
+    models: tuple[str, ...]
+    strict: bool
+    timeout_s: float | None
+    max_concurrent: int | None
+    headers: Mapping[str, str]
+    prices: str | None
+
+
+_INFERENCE_TIMEOUT_S = 30.0
+
+
+def plan_provider(entry: ProviderSettings, environment: Mapping[str, str]) -> ProviderPlan:
+    """Complete an entry from what is known of its host.
+
+    Raises `Invalid` naming what is missing or wrong.
+    """
+    where = f"providers.{entry.name}"
+    if not _NAME.fullmatch(entry.name):
+        raise Invalid(f"A provider's name is 1 to 64 of A-Z a-z 0-9 . _ -, not {entry.name!r}.", path="providers.name")
+    host = HOSTS.get(entry.name) or HOSTS.get(entry.kind or "")
+    kind = entry.kind or (host.kind if host else None)
+    if kind is None:
+        raise Invalid(f"{where}: say its `kind` (openai, anthropic, gemini, ollama, inference, …).", path=where)
+    own_url = bool(entry.base_url)
+    base_url = entry.base_url or (host.base_url if host else "")
+    if not base_url and kind not in {"local", "scripted"}:
+        raise Invalid(f"{where}: say its `base_url`.", path=where)
+    if base_url and not re.fullmatch(r"https?://[^\s]+", base_url):
+        raise Invalid(f"{where}: base_url must begin with http:// or https://.", path=where)
+    if entry.max_concurrent is not None and entry.max_concurrent < 1:
+        raise Invalid(f"{where}: max_concurrent must be at least 1.", path=where)
+    if entry.timeout_s is not None and entry.timeout_s <= 0:
+        raise Invalid(f"{where}: timeout_s must be more than 0.", path=where)
+    keys = entry.api_keys or ((entry.api_key,) if entry.api_key else ())
+    if not keys and host is not None and host.key_env and environment.get(host.key_env):
+        keys = (Secret(environment[host.key_env]),)
+    return ProviderPlan(
+        name=entry.name,
+        kind=kind,
+        base_url=base_url.rstrip("/"),
+        keys=keys,
+        needs_key=not own_url and (host is None or host.key_env is not None) and kind != "inference",
+        models=entry.models,
+        strict=entry.strict_models,
+        timeout_s=entry.timeout_s
+        if entry.timeout_s is not None
+        else (_INFERENCE_TIMEOUT_S if kind == "inference" else None),
+        max_concurrent=entry.max_concurrent,
+        headers=entry.headers,
+        prices=host.prices if host and not own_url else None,
+    )
+
+
+def providers_of_environment(named: frozenset[str], environment: Mapping[str, str]) -> list[ProviderSettings]:
+    """Give the known hosts that the environment alone switches on, in the order of the catalogue."""
+    found = [
+        ProviderSettings(name=name)
+        for name, host in HOSTS.items()
+        if name != "inference" and name not in named and host.key_env and environment.get(host.key_env)
+    ]
+    url = environment.get("INFERENCE_SERVICE_URL", "")
+    if "inference" not in named and (url or environment.get("INFERENCE_SERVICE_API_KEY")):
+        found.append(ProviderSettings(name="inference", base_url=url))
+    return found

@@ -1,0 +1,42 @@
+"""The events that a folded choice could have come from: how a whole answer is told to who expects pieces."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tertulia.turn.events import Delta, Image, Opaque, Reasoning, Refusal, Text, ToolCallDelta
+from tertulia.turn.fold import Choice
+
+
+def unfold(choice: Choice, index: int = 0) -> Iterator[Delta]:
+    """Give events whose fold is `choice`: thinking, what must be replayed, text and its sources, refusal, images, calls.
+
+    Where an answer had several parts of one kind, they come as one, with the part number of the first.
+    """
+    if choice.reasoning:
+        part = next((kept.get("part", 0) for kept in choice.opaque if "wire" not in kept), 0)
+        yield Reasoning(choice.reasoning, index, part)
+    for kept in choice.opaque:
+        opaque = dict(kept)
+        part = opaque.pop("part", 0)
+        if opaque.keys() == {"wire", "data"}:
+            yield Opaque(opaque["data"], opaque["wire"], index, part)
+        else:
+            yield Reasoning("", index, part, opaque)
+    yield from _spoken(choice, index)
+    for n, call in enumerate(choice.tool_calls):
+        function = call.function
+        yield ToolCallDelta(n, call.id, function.name, function.arguments, index, kind=call.type, opaque=call.opaque)
+
+
+def _spoken(choice: Choice, index: int) -> Iterator[Delta]:
+    logprobs: list[Any] = list(choice.logprobs)
+    if choice.text or logprobs:
+        part = choice.citations[0].part if choice.citations else 0
+        yield Text(choice.text, index, part, logprobs.pop(0) if logprobs else None)
+    for piece in logprobs:
+        yield Text("", index, 0, piece)
+    yield from choice.citations
+    if choice.refusal:
+        yield Refusal(choice.refusal, index)
+    for url in choice.images:
+        yield Image(url, index)
