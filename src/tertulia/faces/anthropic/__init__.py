@@ -1,0 +1,1 @@
+"""The Anthropic face: the Messages dialect over the same generations."""

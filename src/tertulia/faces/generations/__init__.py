@@ -1,0 +1,1 @@
+"""The generations face: what any reply is doing, whatever asked for it."""

@@ -1,0 +1,1 @@
+"""The OpenAI face: chat completions and models, in the form that OpenAI's clients read."""

@@ -1,0 +1,1 @@
+"""The Responses face: OpenAI's Responses API over the same generations."""
