@@ -115,8 +115,8 @@ class Decoder(Protocol):
         """
         ...
 
-    def close(self) -> Finished:
-        """Take the end of the body.
+    def close(self) -> tuple[Sequence[Said], Finished]:
+        """Take the end of the body, and give what only the end could tell (a whole body, a last unended frame).
 
         Raises `UpstreamFault` with code `upstream_truncated` when the wire's own terminal had not come.
         """

@@ -1,0 +1,84 @@
+"""What all dialects share in reading JSON that others wrote: strict and quick first, patient when that fails."""
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, cast
+
+import msgspec
+
+from tertulia.providers.failures import unreadable
+from tertulia.providers.port import UpstreamFault
+
+Json = dict[str, Any]
+
+_LARGEST: Final = 2**53
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_encoder: Final = msgspec.json.Encoder()
+
+
+def patient_json(data: bytes) -> Any:
+    """Decode JSON that a strict reader refused: bytes that are not UTF-8 and halves of surrogate pairs become U+FFFD.
+
+    Raises `UpstreamFault` (`upstream_invalid`) for what is not JSON at all.
+    """
+    try:
+        value = json.loads(data.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        raise UpstreamFault(unreadable("it is not JSON.")) from None
+    return _without_halves(value)
+
+
+def _without_halves(value: Any) -> Any:
+    if isinstance(value, str):
+        return _LONE_SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_halves(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {_without_halves(key): _without_halves(item) for key, item in cast("Json", value).items()}
+    return value
+
+
+def json_text(value: Any) -> str:
+    """Write a value as JSON text."""
+    return _encoder.encode(value).decode()
+
+
+def text_of(value: Any) -> str | None:
+    """Give a string, or None for anything else."""
+    return value if isinstance(value, str) else None
+
+
+def dict_of(value: Any) -> Json:
+    """Give an object, or an empty one for anything else."""
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def list_of(value: Any) -> list[Any]:
+    """Give a list, or an empty one for anything else."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def dicts_of(value: Any) -> list[Json]:
+    """Give the objects of a list."""
+    return [cast("Json", item) for item in list_of(value) if isinstance(item, dict)]
+
+
+def count_of(fields: Json, *names: str) -> int | None:
+    """Give the first of these fields that is a number, as a count of at least 0."""
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
+            return max(int(value), 0)
+    return None
+
+
+def cost_of(value: Any) -> str | None:
+    """Give an amount as an exact decimal string; None for what is not a finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return format(amount, "f") if amount.is_finite() and amount >= 0 else None
