@@ -30,12 +30,14 @@ def cpu_seconds(pid: int) -> float:
 
 
 def busy_seconds(cores: Collection[int]) -> tuple[float, float]:
-    """Return the time that the cores were busy for this machine, and the time that the host took from them."""
+    """Return the time that processes had these cores, and the time that the machine's host took from them.
+
+    Interrupts are left out: those of the loopback serve the bench itself and are charged to no process.
+    """
     names = {f"cpu{core}" for core in cores}
     rows = (line.split() for line in (_PROC / "stat").read_text().splitlines())
     ticks = [[int(field) for field in row[1:9]] for row in rows if row[0] in names]
-    busy = sum(sum(row) - row[3] - row[4] - row[7] for row in ticks)  # all but idle, iowait, steal
-    return busy / _TICKS, sum(row[7] for row in ticks) / _TICKS
+    return sum(sum(row[:3]) for row in ticks) / _TICKS, sum(row[7] for row in ticks) / _TICKS
 
 
 def resident_mib(pid: int) -> float:
