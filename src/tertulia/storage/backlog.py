@@ -2,11 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final
 
 from tertulia.kernel.errors import TertuliaError
 from tertulia.storage.unit import Outcome, Unit
 from tertulia.storage.writer import PATIENCE, StorageOverloaded, StorageUnavailable
+
+_MOST_PASSED_BY: Final = 2000
 
 
 class Entry:
@@ -60,6 +63,27 @@ class Backlog:
     def put_back(self, entries: Iterable[Entry]) -> None:
         """Give a batch that was rolled back its old place, at the front."""
         self.waiting.extendleft(reversed(list(entries)))
+
+    def take(self, most: int) -> list[Entry]:
+        """Take the next batch: one unit a key, in order; or one unit that must run alone."""
+        batch: list[Entry] = []
+        later: list[Entry] = []
+        keys: set[Hashable] = set()
+        while self.waiting and len(batch) < most and len(later) < _MOST_PASSED_BY:
+            entry = self.waiting[0]
+            if entry.alone and (batch or later):
+                break
+            self.waiting.popleft()
+            if entry.unit.key in keys:
+                later.append(entry)
+                continue
+            batch.append(entry)
+            if entry.alone:
+                break
+            if entry.unit.key is not None:
+                keys.add(entry.unit.key)
+        self.put_back(later)
+        return batch
 
     def expire(self, reason: str) -> None:
         """Fail every unit that has waited as long as any may."""

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tertulia.kernel.errors import TertuliaError
-from tertulia.storage.form import UnstorableTextError
-from tertulia.storage.writer import StorageRejected, StorageUnavailable
+from tertulia.storage.writer import StorageRejected, StorageUnavailable, unstorable
 
 if TYPE_CHECKING or sys.platform != "linux":
     import sqlite3 as library
@@ -106,13 +105,6 @@ def typed(error: Exception) -> TertuliaError:
             return StorageUnavailable(f"The database cannot be used now: {_UNAVAILABLE[code]}.", sqlite=code)
         return StorageRejected(f"SQLite refused a statement: {error}", details={"sqlite": code})
     return unstorable(error)
-
-
-def unstorable(error: Exception) -> StorageRejected:
-    """Say that a value cannot be stored; which kind of fault, but not the value."""
-    if isinstance(error, UnstorableTextError | UnicodeError):
-        return StorageRejected("Text with a NUL or half a surrogate pair cannot be stored.")
-    return StorageRejected(f"A value cannot be stored: {type(error).__name__}.")
 
 
 def _primary_code(error: BaseException) -> int:

@@ -36,7 +36,7 @@ class SqliteForm(msgspec.Struct, frozen=True):
     returns: bool
 
 
-class PostgresForm(msgspec.Struct, frozen=True):
+class PostgresForm(msgspec.Struct, frozen=True, eq=False):
     """SQL with `$1` marks, and per mark the type (OID), wire format (0 text, 1 binary), encoder and place."""
 
     sql: bytes

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from tertulia.kernel.errors import Kind, TertuliaError
+from tertulia.storage.form import UnstorableTextError
 from tertulia.storage.statement import Bound
 from tertulia.storage.unit import Outcome, Unit
 
@@ -45,11 +46,25 @@ class StorageRejected(TertuliaError):
     code = "storage_rejected"
 
 
+def unstorable(error: Exception) -> StorageRejected:
+    """Say that a value cannot be stored: which kind of fault, but not the value."""
+    if isinstance(error, UnstorableTextError | UnicodeError):
+        return StorageRejected("Text with a NUL or half a surrogate pair cannot be stored.")
+    return StorageRejected(f"A value cannot be stored: {type(error).__name__}.")
+
+
 class DatabaseUrlInvalid(TertuliaError):
     """The database URL names neither a SQLite file nor a Postgres database."""
 
     kind = Kind.INVALID
     code = "database_url_invalid"
+
+
+class DriverMissing(TertuliaError):
+    """The database URL asks for Postgres, and its driver is not installed."""
+
+    kind = Kind.INVALID
+    code = "database_driver_missing"
 
 
 Observer = Callable[[int, float, bool], None]
@@ -111,8 +126,10 @@ def open_storage(url: str, *, queue: int = 10_000, observer: Observer | None = N
         from tertulia.storage.sqlite import SqliteStorage  # noqa: PLC0415
 
         return SqliteStorage(address, queue=queue, observer=observer)
-    from tertulia.storage.postgres import PostgresStorage  # noqa: PLC0415
-
+    try:
+        from tertulia.storage.postgres import PostgresStorage  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise DriverMissing("For a Postgres database install tertulia[postgres].") from error
     return PostgresStorage(address, queue=queue, observer=observer, announce=announce)
 
 
