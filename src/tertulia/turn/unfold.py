@@ -8,24 +8,25 @@ from tertulia.turn.fold import Choice
 
 
 def unfold(choice: Choice, index: int = 0) -> Iterator[Delta]:
-    """Give events whose fold is `choice`: thinking, what must be replayed, text and its sources, refusal, images, calls.
+    """Give events whose fold is `choice`: thinking, what must be replayed, text and sources, refusal, images, calls.
 
     Where an answer had several parts of one kind, they come as one, with the part number of the first.
     """
     if choice.reasoning:
-        part = next((kept.get("part", 0) for kept in choice.opaque if "wire" not in kept), 0)
-        yield Reasoning(choice.reasoning, index, part)
+        yield Reasoning(choice.reasoning, index, choice.opaque[0].get("part", 0) if choice.opaque else 0)
     for kept in choice.opaque:
-        opaque = dict(kept)
-        part = opaque.pop("part", 0)
-        if opaque.keys() == {"wire", "data"}:
-            yield Opaque(opaque["data"], opaque["wire"], index, part)
-        else:
-            yield Reasoning("", index, part, opaque)
+        yield _opaque(dict(kept), index)
     yield from _spoken(choice, index)
     for n, call in enumerate(choice.tool_calls):
         function = call.function
         yield ToolCallDelta(n, call.id, function.name, function.arguments, index, kind=call.type, opaque=call.opaque)
+
+
+def _opaque(kept: dict[str, Any], index: int) -> Delta:
+    part = kept.pop("part", 0)
+    if kept.keys() == {"wire", "data"}:
+        return Opaque(kept["data"], kept["wire"], index, part)
+    return Reasoning("", index, part, kept)
 
 
 def _spoken(choice: Choice, index: int) -> Iterator[Delta]:

@@ -5,12 +5,12 @@ what may come twice upstream (the id and name of a tool call) is written once, a
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from tertulia.turn.events import Citation, Delta, Image, Opaque, Reasoning, Refusal, Text, ToolCallDelta
-from tertulia.wire.openai_chat import Json, annotation, detail, image, is_native_detail
+from tertulia.wire.openai_chat import Json, annotation, image, native_fields, packed_detail, split_native
 from tertulia.wire.replay import Piece
 
 encode_json: Final = msgspec.json.Encoder().encode
@@ -49,7 +49,7 @@ class Deltas:
         self._choices: dict[int, _Choice] = {}
 
     def write(self, event: Delta) -> bytes:
-        """Write one event as a JSON object."""
+        """Write one event as a JSON object; what stands beside the choices is `beside`'s."""
         match event:
             case Text():
                 fields: Json = {"content": event.text}
@@ -65,10 +65,10 @@ class Deltas:
                 index = self._next(event.choice, "annotations")
                 return encode_json({"annotations": [{**annotation(event), "index": index}]})
             case Opaque():
-                piece = Piece({"wire": event.wire, "data": event.data}, event.part)
-                return encode_json({"reasoning_details": [self._detail(event.choice, piece)]})
+                opaque = {"wire": event.wire, "data": event.data}
+                return encode_json(self._kept(event.choice, Piece(opaque, event.part)))
         if event.opaque is not None:
-            fields["reasoning_details"] = [self._detail(event.choice, Piece(event.opaque, event.part))]
+            fields |= self._kept(event.choice, Piece(event.opaque, event.part))
         return encode_json(fields)
 
     def closing(self, choice: int) -> Iterator[bytes]:
@@ -115,15 +115,37 @@ class Deltas:
         fields |= _body(call.kind, name=name, arguments=event.arguments)
         delta: Json = {"tool_calls": [fields]}
         if event.opaque is not None:
-            delta["reasoning_details"] = [self._detail(event.choice, Piece(event.opaque, call=call.id))]
+            native = native_fields(event.opaque)
+            if native is None:
+                delta |= self._kept(event.choice, Piece(event.opaque, call=call.id))
+            else:
+                fields |= native
         return delta
 
-    def _detail(self, choice: int, piece: Piece) -> Json:
+    def _kept(self, choice: int, piece: Piece) -> Json:
+        native = native_fields(piece.opaque)
+        if native is None:
+            return {"reasoning_details": [packed_detail(piece, self._next(choice, "details"))]}
+        fields, _ = split_native(native)
+        if "reasoning_details" in fields:
+            fields["reasoning_details"] = [self._numbered(choice, entry) for entry in fields["reasoning_details"]]
+        return fields
+
+    def _numbered(self, choice: int, entry: Json) -> Json:
+        """Keep a host's own numbering; number what has none."""
         counts = self._of(choice)
-        own: Any = piece.opaque.get("index") if is_native_detail(piece.opaque) else None
-        index = own if isinstance(own, int) else counts.details
+        index = entry.get("index")
+        if not isinstance(index, int):
+            index = counts.details
         counts.details = max(counts.details, index + 1)
-        return detail(piece, index)
+        return {**entry, "index": index}
+
+
+def beside(event: Delta) -> Json:
+    """Give what of an event stands beside the choices of an answer, not in a delta."""
+    if isinstance(event, Opaque) and event.wire == "openai":
+        return split_native(event.data)[1]
+    return {}
 
 
 def _body(kind: str, *, name: str | None = None, arguments: str) -> Json:

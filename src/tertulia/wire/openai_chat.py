@@ -4,8 +4,9 @@ Beside OpenAI's own fields stand their camelCase twins, and the fields that host
 `reasoning_details` (OpenRouter), `images` (HTTP contract, OpenAI face).
 """
 
+import copy
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType, field
@@ -17,6 +18,8 @@ from tertulia.turn.usage import Usage
 from tertulia.wire.replay import Piece, pack, piece_of
 
 Json = dict[str, Any]
+_IN_MESSAGE: Final = frozenset({"reasoning_details", "extra_content", "audio"})
+_JOINED: Final = frozenset({"text", "summary", "data", "transcript"})
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
@@ -47,24 +50,11 @@ class ChatUsage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     estimated: bool = False
 
 
-class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The message of one choice."""
-
-    role: str = field(default_factory=lambda: "assistant")  # a factory's value is always written
-    content: str | None
-    refusal: str | None
-    reasoning_content: str | UnsetType = UNSET
-    reasoning_details: list[Json] | UnsetType = UNSET
-    tool_calls: list[Json] | UnsetType = UNSET
-    images: list[Json] | UnsetType = UNSET
-    annotations: list[Json] | UnsetType = UNSET
-
-
 class AnswerChoice(msgspec.Struct, frozen=True, kw_only=True):
     """One choice."""
 
     index: int
-    message: AnswerMessage
+    message: Json
     logprobs: Json | None
     finish_reason: FinishReason
     finish_reason_twin: FinishReason = field(name="finishReason")
@@ -113,30 +103,34 @@ def usage_block(usage: Usage) -> ChatUsage:
     )
 
 
-def answer_message(choice: Choice) -> AnswerMessage:
-    """Write a whole answer as a message; its content is null where something else is there instead of text."""
-    details = list(merged_details(choice))
+def answer_message(choice: Choice, kept: Json) -> Json:
+    """Write a whole answer as a message; its content is null where something else is there instead of text.
+
+    `kept` are the fields that must be replayed (`kept_fields`), as far as they belong into the message.
+    """
     instead = choice.tool_calls or choice.refusal or choice.images
-    return AnswerMessage(
-        content=None if instead and not choice.text else choice.text,
-        refusal=choice.refusal or None,
-        reasoning_content=choice.reasoning or UNSET,
-        reasoning_details=details or UNSET,
-        tool_calls=[tool_call(call) for call in choice.tool_calls] or UNSET,
-        images=[image(url) for url in choice.images] or UNSET,
-        annotations=[annotation(citation) for citation in choice.citations] or UNSET,
-    )
+    message: Json = {
+        "role": "assistant",
+        "content": None if instead and not choice.text else choice.text,
+        "refusal": choice.refusal or None,
+    }
+    if choice.reasoning:
+        message["reasoning_content"] = choice.reasoning
+    if choice.tool_calls:
+        message["tool_calls"] = [tool_call(call) for call in choice.tool_calls]
+    if choice.images:
+        message["images"] = [image(url) for url in choice.images]
+    if choice.citations:
+        message["annotations"] = [annotation(citation) for citation in choice.citations]
+    return message | kept
 
 
 def tool_call(call: ToolCall) -> Json:
     """Write a whole tool call; a custom tool's input is text, not JSON."""
     if call.type == "custom":
-        return {
-            "id": call.id,
-            "type": "custom",
-            "custom": {"name": call.function.name, "input": call.function.arguments},
-        }
-    return call.to_wire()
+        custom = {"name": call.function.name, "input": call.function.arguments}
+        return {"id": call.id, "type": "custom", "custom": custom}
+    return call.to_wire() | (native_fields(call.opaque or {}) or {})
 
 
 def image(url: str) -> Json:
@@ -164,40 +158,65 @@ def annotation(citation: Citation) -> Json:
     return {"type": "url_citation", "url_citation": found}
 
 
-def is_native_detail(opaque: Mapping[str, Any]) -> bool:
-    """Tell whether this is an entry of `reasoning_details` already."""
-    kind = opaque.get("type")
-    return isinstance(kind, str) and kind.startswith("reasoning.")
+def native_fields(opaque: Json) -> Json | None:
+    """Give what an OpenAI-compatible host said beyond OpenAI's fields; None for what is of another wire."""
+    return opaque["data"] if opaque.get("wire") == "openai" and isinstance(opaque.get("data"), dict) else None
 
 
-def detail(piece: Piece, index: int) -> Json:
-    """Write what must be replayed as an entry of `reasoning_details`: as it is, or packed."""
-    if piece.call is None and is_native_detail(piece.opaque):
-        return {"index": index, **piece.opaque}
+def split_native(fields: Json) -> tuple[Json, Json]:
+    """Tell what belongs into the message (or delta) from what stands beside the choices, as Perplexity's sources do."""
+    inner = {name: value for name, value in fields.items() if name in _IN_MESSAGE}
+    return inner, {name: value for name, value in fields.items() if name not in _IN_MESSAGE}
+
+
+def packed_detail(piece: Piece, index: int) -> Json:
+    """Write what must be replayed to another wire as an entry of `reasoning_details`."""
     entry: Json = {"type": "reasoning.encrypted", "data": pack(piece), "index": index}
     return entry if piece.call is None else {**entry, "id": piece.call}
 
 
-def merged_details(choice: Choice) -> Iterable[Json]:
-    """Give all that must be replayed as `reasoning_details`; fragments of one entry become one, as in a stream."""
+def kept_fields(choice: Choice) -> Json:
+    """Give all that a choice must have replayed as fields of its message; pieces that came apart are put together."""
+    fields: Json = {}
     pieces = [piece_of(kept) for kept in choice.opaque]
     pieces += [Piece(call.opaque, call=call.id) for call in choice.tool_calls if call.opaque is not None]
-    merged: dict[int, Json] = {}
     for piece in pieces:
-        index = piece.opaque.get("index") if is_native_detail(piece.opaque) else None
-        entry = detail(piece, index if isinstance(index, int) else max(merged, default=-1) + 1)
-        known = merged.setdefault(entry["index"], entry)
-        if known is not entry:
-            _extend(known, entry)
-    return merged.values()
+        native = native_fields(piece.opaque)
+        if native is None:
+            details = fields.setdefault("reasoning_details", [])
+            details.append(packed_detail(piece, 1 + max((_index(entry) or 0 for entry in details), default=-1)))
+        elif piece.call is None:
+            _accumulate(fields, native)
+    return fields
 
 
-def _extend(entry: Json, fragment: Json) -> None:
-    for name, value in fragment.items():
-        if isinstance(value, str) and name in {"text", "summary", "data", "signature"}:
-            entry[name] = f"{entry.get(name) or ''}{value}"
+def _accumulate(whole: Json, piece: Json) -> None:
+    """Add a piece as OpenAI's clients do: texts are joined, list entries found by their `index`."""
+    for name, value in piece.items():
+        known = whole.get(name)
+        if isinstance(known, dict) and isinstance(value, dict):
+            _accumulate(cast("Json", known), cast("Json", value))
+        elif isinstance(known, list) and isinstance(value, list):
+            _accumulate_list(cast("list[Any]", known), cast("list[Any]", value))
+        elif isinstance(known, str) and isinstance(value, str) and name in _JOINED:
+            whole[name] = known + value
         elif value is not None:
-            entry[name] = value
+            whole[name] = copy.deepcopy(value)
+
+
+def _accumulate_list(whole: list[Any], pieces: list[Any]) -> None:
+    piece: Any
+    for piece in pieces:
+        index = _index(piece)
+        same: Any = next((known for known in whole if index is not None and _index(known) == index), None)
+        if same is None:
+            whole.append(copy.deepcopy(piece))
+        else:
+            _accumulate(same, piece)
+
+
+def _index(entry: Any) -> Any:
+    return cast("Json", entry).get("index") if isinstance(entry, dict) else None
 
 
 def joined_logprobs(pieces: Iterable[Any]) -> Json | None:

@@ -18,7 +18,7 @@ PREFIX: Final = "tertulia:"
 
 
 class Piece(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One opaque thing: of a part of the answer, or of the tool call whose id is `call`."""
+    """One opaque thing, `{"wire", "data"}`: of a part of the answer, or of the tool call whose id is `call`."""
 
     opaque: dict[str, Any]
     part: int = 0

@@ -24,7 +24,7 @@ from tertulia.turn.events import (
 )
 from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.unfold import unfold
-from tertulia.wire.deltas import Deltas, encode_json
+from tertulia.wire.deltas import Deltas, beside, encode_json
 from tertulia.wire.endings import failure_details, fault_of, fault_of_gap
 from tertulia.wire.openai_chat import (
     AnswerChoice,
@@ -33,7 +33,9 @@ from tertulia.wire.openai_chat import (
     FinishReason,
     answer_message,
     joined_logprobs,
+    kept_fields,
     logprobs_block,
+    split_native,
     usage_block,
 )
 from tertulia.wire.sse import DONE, HEARTBEAT, comment
@@ -113,8 +115,7 @@ class ChunkEncoder:
             model,
         )
         self._text_head = self._head + b'[{"index":0,"delta":{"content":'
-        ids = encode_json(_ids(started))
-        return self._open(started.text, more=b"," + ids[1:-1])
+        return self._open(started.text, more=_fields(_ids(started)))
 
     def _open(self, text: str = "", more: bytes = b"") -> bytes:
         delta = encode_json({"role": "assistant", "content": text, "refusal": None})
@@ -127,7 +128,8 @@ class ChunkEncoder:
         logprobs = b"null"
         if isinstance(event, Text) and event.logprobs is not None:
             logprobs = encode_json(logprobs_block(event.logprobs))
-        frames.append(self._chunk(event.choice, self._deltas.write(event), logprobs))
+        more = _fields(beside(event)) if isinstance(event, Opaque) else b""
+        frames.append(self._chunk(event.choice, self._deltas.write(event), logprobs, more=more))
         return frames
 
     def _chunk(
@@ -163,18 +165,21 @@ def completion(started: Started, choices: tuple[Choice, ...], ended: Ended) -> b
     """Write the whole answer of a generation that completed or was cancelled."""
     reasons = {finish.choice: finish for finish in ended.finishes}
     answers: list[AnswerChoice] = []
+    beside_choices: dict[str, Any] = {}
     for index, choice in enumerate(choices):
+        kept, more = split_native(kept_fields(choice))
+        beside_choices |= more
         reason = finish_reason(ended, reasons.get(index), calls=bool(choice.tool_calls))
         answers.append(
             AnswerChoice(
                 index=index,
-                message=answer_message(choice),
+                message=answer_message(choice, kept),
                 logprobs=joined_logprobs(choice.logprobs),
                 finish_reason=reason,
                 finish_reason_twin=reason,
             )
         )
-    return encode_json(
+    whole = encode_json(
         Completion(
             id=completion_id(started.generation_id),
             object="chat.completion",
@@ -186,6 +191,7 @@ def completion(started: Started, choices: tuple[Choice, ...], ended: Ended) -> b
             **_ids(started),
         )
     )
+    return b"%b%b}" % (whole[:-1], _fields(beside_choices)) if beside_choices else whole
 
 
 def finish_reason(ended: Ended, finish: Finish | None, *, calls: bool) -> FinishReason:
@@ -228,6 +234,11 @@ def _ids(started: Started) -> dict[str, Any]:
     if len(started.message_ids) > 1:
         ids["message_ids"] = started.message_ids
     return ids
+
+
+def _fields(fields: Mapping[str, Any]) -> bytes:
+    """Write fields to go behind others: with a comma before, without braces."""
+    return b"," + encode_json(fields)[1:-1] if fields else b""
 
 
 def _joined(number: int, frames: list[bytes]) -> bytes:
