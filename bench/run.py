@@ -85,7 +85,7 @@ def prepare(stack: ExitStack) -> Ground:
         say("only one core: everything shares it, and the figures are worth little")
     RESULTS.mkdir(exist_ok=True)
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=RESULTS))
-    return Ground(stack=stack, folder=Path(folder), cores=cores, instruments=cores[-1:])
+    return Ground(stack=stack, folder=Path(folder), measured=cores[:1], instruments=cores[-1:])
 
 
 def say(line: str) -> None:
@@ -99,8 +99,9 @@ def main(argv: Sequence[str]) -> int:
     asked = options(argv)
     with ExitStack() as stack:
         ground = prepare(stack)
-        facts = machine.describe(ground.folder, ground.cores)
-        company = machine.Company(ground.cores)
+        cores = {*ground.measured, *ground.instruments}
+        facts = machine.describe(ground.folder, cores)
+        company = machine.Company(cores)
         try:
             record, names, verdicts = _measure(ground, asked, began)
         except StartError as error:

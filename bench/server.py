@@ -170,7 +170,7 @@ class Server:
             [sys.executable, "-m", "tertulia", *argv],
             log=self._ground.folder / "server.log",
             env=self._environment,
-            cores=self._ground.cores,
+            cores=self._ground.measured,
         )
         self._pid = child.pid
         return processes.await_ready(child, port, "/health/ready", within_s=60), port

@@ -60,16 +60,16 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """Where things run: a folder on the disk that is measured, and the cores.
+    """Where things run: a folder on the disk that is measured, and two cores.
 
-    All parts share `cores`; the instruments keep to `instruments`, one of them. Left to the scheduler, the upstream now
-    and then shares a core with the system under test, which then finds many events in one read: half the CPU time a
+    What is measured has the one core, the instruments the other. Left to the scheduler, the upstream now and then
+    shares a core with the system under test, which then finds many events in one read: a third of the CPU time a
     stream, in no pattern.
     """
 
     stack: ExitStack
     folder: Path
-    cores: Collection[int]
+    measured: Collection[int]
     instruments: Collection[int]
 
 
@@ -110,7 +110,7 @@ def floor(ground: Ground, upstream: System) -> System:
         [*argv, *options.split()],
         log=ground.folder / "floor.log",
         env=processes.environment(BENCH_UPSTREAM_PORT=str(upstream.port)),
-        cores=ground.cores,
+        cores=ground.measured,
     )
     processes.await_ready(child, port, "", within_s=15)
     return System(name="floor", port=port, pid=child.pid)
@@ -132,7 +132,7 @@ def nginx(ground: Ground, upstream: System) -> System | None:
         [program, "-p", str(folder), "-c", str(conf)],
         log=folder / "nginx.log",
         env=processes.environment(),
-        cores=ground.cores,
+        cores=ground.measured,
     )
     processes.await_ready(child, port, "", within_s=10)
     return System(name="nginx", port=port, pid=child.pid)
