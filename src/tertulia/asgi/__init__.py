@@ -1,0 +1,1 @@
+"""What all doors share of HTTP: routes, exchanges, bodies, credentials, errors, the server. Knows no feature."""

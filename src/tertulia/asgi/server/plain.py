@@ -1,0 +1,59 @@
+"""Plain ASGI over a cycle: `receive` and `send`, for applications that do not know our push."""
+
+import asyncio
+
+from tertulia.asgi.server.cycle import Cycle, Message
+from tertulia.asgi.wire import ClientLeft, Header
+
+
+class PlainAsgi:
+    """`receive` and `send` of one exchange (ASGI HTTP specification, 2.3)."""
+
+    __slots__ = ("_cycle", "_head", "_told", "_waiter")
+
+    def __init__(self, cycle: Cycle) -> None:
+        self._cycle = cycle
+        self._head: tuple[int, list[Header]] | None = None
+        self._told = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def receive(self) -> Message:
+        """Give the next message of the request."""
+        intake = self._cycle.intake
+        if self._told:
+            await self._cycle.ended()
+            return {"type": "http.disconnect"}
+        intake.wanted = True
+        if not intake.complete and not intake.holds():
+            self._cycle.ask_for_body()
+            try:
+                await intake.more(None)
+            except ClientLeft:
+                return {"type": "http.disconnect"}
+        self._told = intake.complete
+        return {"type": "http.request", "body": intake.taken(), "more_body": not intake.complete}
+
+    async def send(self, message: Message) -> None:
+        """Take a message of the answer."""
+        if message["type"] == "http.response.start":
+            headers = ((name.lower(), value) for name, value in message.get("headers", ()))
+            self._head = (message["status"], [each for each in headers if each[0] != b"content-length"])
+            return
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if self._head is not None:
+            (status, headers), self._head = self._head, None
+            if not more:
+                await self._cycle.reply(status, headers, body)
+                return
+            push = self._cycle.stream(status, headers)
+            push.on_room(self._wake)
+            push.on_gone(self._wake)
+        if not self._cycle.write(body) and not self._cycle.gone and not self._cycle.finished:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if not more:
+            self._cycle.close()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
