@@ -227,6 +227,7 @@ class Run:
             {"provider": target.provider, "model": target.model, "startedAt": now, "status": "calling"}
         )
         self._call = provider.call(self.order.request, target, self)
+        self.dropped = self._call.dropped
         how = await self._how
         self._call = None
         if self._stopped is not None:

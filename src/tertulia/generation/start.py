@@ -118,6 +118,11 @@ class Generations:
             found.cancel(Cancel(id_text(principal.user_id), principal.role, reason))
 
     @property
+    def draining(self) -> bool:
+        """Whether nothing new is taken."""
+        return self._draining
+
+    @property
     def running(self) -> int:
         """How many are going on."""
         return len(self._running)

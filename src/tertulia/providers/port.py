@@ -54,7 +54,9 @@ class Sink(Protocol):
 
 
 class Call(Protocol):
-    """A call on its way."""
+    """A call on its way. `dropped` names the parameters of the request that this provider does not take."""
+
+    dropped: tuple[str, ...]
 
     def abort(self) -> None:
         """Close the connection at once. The sink's `ended` still comes, soon; synchronous and idempotent."""
@@ -87,6 +89,17 @@ class Provider(Protocol):
 
     def call(self, request: Request, target: Target, sink: Sink) -> Call:
         """Begin a call, at once and without waiting; every failure comes through the sink."""
+        ...
+
+    def dropped(self, request: Request, model: str) -> tuple[str, ...]:
+        """Name the parameters of the request that it would drop, without calling it."""
+        ...
+
+    async def models(self) -> tuple["Listed", ...]:
+        """Give the models that it has.
+
+        Raises an error of this product where it cannot be asked.
+        """
         ...
 
 

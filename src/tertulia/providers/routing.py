@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, Protocol, final
+from typing import Final, final
 
 import msgspec
 import structlog
@@ -10,8 +10,9 @@ import structlog
 from tertulia.kernel.errors import Kind, TertuliaError
 from tertulia.kernel.secret import Secret
 from tertulia.models.names import Catalogue, ModelName, resolve
-from tertulia.providers.port import Listed, Provider, Target, UpstreamFault
+from tertulia.providers.port import Listed, Provider, Target
 from tertulia.providers.settings import ProviderPlan
+from tertulia.turn.request import Request
 
 _log = structlog.get_logger("tertulia.providers")
 _FRESH_S: Final = 300.0
@@ -23,14 +24,6 @@ class ProviderNotConfigured(TertuliaError):
 
     kind = Kind.MALFORMED
     code = "provider_not_configured"
-
-
-class ListsModels(Protocol):
-    """A provider that can say which models it has."""
-
-    async def models(self) -> tuple[Listed, ...]:
-        """Ask the host. Raises `UpstreamFault`."""
-        ...
 
 
 class Naming(msgspec.Struct, frozen=True):
@@ -85,6 +78,10 @@ class Routing:
         ]
         return first, tuple(targets)
 
+    def dropped(self, target: Target, request: Request) -> tuple[str, ...]:
+        """Name the parameters of the request that its first provider would drop."""
+        return self._providers[target.provider].dropped(request, target.model)
+
     def default(self) -> str:
         """Give the default model's full name; empty where there is none."""
         return self._naming.default_model
@@ -120,6 +117,10 @@ class Routing:
     async def _ask_all(self) -> None:
         await self.listed()
 
+    def available(self, provider: str) -> bool:
+        """Tell whether a provider can be called without the caller's own key."""
+        return self._callable(provider)
+
     def _callable(self, provider: str) -> bool:
         plan = self._plans[provider]
         return bool(plan.keys) or not plan.needs_key
@@ -133,12 +134,9 @@ class Routing:
     async def _ask(self, name: str) -> None:
         provider = self._providers[name]
         self._asked_at[name] = asyncio.get_running_loop().time()
-        ask = getattr(provider, "models", None)
-        if ask is None:
-            return
         try:
-            self._listed[name] = await asyncio.wait_for(ask(), _ASK_S)
-        except (UpstreamFault, TimeoutError, TertuliaError) as error:
+            self._listed[name] = await asyncio.wait_for(provider.models(), _ASK_S)
+        except (TimeoutError, TertuliaError) as error:
             _log.warning("models_not_listed", provider=name, error=str(error) or type(error).__name__)
 
     def _make_catalogue(self) -> Catalogue:

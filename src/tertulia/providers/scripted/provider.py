@@ -30,6 +30,10 @@ class ScriptedProvider:
         speech.begin()
         return speech
 
+    def dropped(self, request: Request, model: str) -> tuple[str, ...]:
+        """Nothing is dropped."""
+        return ()
+
     async def models(self) -> tuple[Listed, ...]:
         """The models that a name alone decides about."""
         return tuple(Listed(model) for model in MODELS)
@@ -45,6 +49,7 @@ class _Speech:
         self._sink = sink
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
+        self.dropped: tuple[str, ...] = ()
         self._over = False
         self._paused = False
         self._said: list[Piece] = []

@@ -1,0 +1,25 @@
+"""`tertulia openapi`."""
+
+import typer
+
+from tertulia.cli.context import ConfigOption, HomeOption, load, with_storage
+
+
+def openapi(config: ConfigOption = None, home: HomeOption = None) -> None:
+    """Print the description of the API."""
+    from tertulia.app.compose import compose, make_transport  # noqa: PLC0415
+    from tertulia.asgi.openapi import openapi_document  # noqa: PLC0415
+    from tertulia.identity.users import ensure_admin  # noqa: PLC0415
+    from tertulia.storage.writer import Storage  # noqa: PLC0415
+
+    loaded = load(home, config)
+
+    async def describe(storage: Storage) -> bytes:
+        admin = await ensure_admin(storage)
+        transport = make_transport()
+        try:
+            return openapi_document(compose(loaded, storage=storage, transport=transport, admin=admin).routes)
+        finally:
+            await transport.close()
+
+    typer.echo(with_storage(loaded, describe).decode())

@@ -1,0 +1,1 @@
+"""The camelCase face: sessions, their messages, the models to choose from."""
