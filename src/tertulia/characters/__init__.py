@@ -1,0 +1,1 @@
+"""Characters: the cards that describe them, and what is kept of them."""

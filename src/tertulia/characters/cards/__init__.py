@@ -1,0 +1,1 @@
+"""Character cards: read from every container they come in, edited, written back without loss."""
