@@ -27,6 +27,7 @@ from tertulia.providers.local.handshake import Launch, Ready, Refusal, Report
 SET_PARENT_DEATH_SIGNAL: Final = 1  # prctl(2), PR_SET_PDEATHSIG
 ERRORS_ONLY: Final = 1
 MOST_THREADS: Final = 8  # a small model only loses by more: each layer ends with all threads waiting for the slowest
+QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 POLITENESS: Final = 5  # the server that we belong to comes first
 
 DEMO_TEMPLATE: Final = (
@@ -149,12 +150,12 @@ def _size(params: Any, launch: Launch) -> None:
     params.cpuparams_batch.n_threads = engine.batch_threads or min(MOST_THREADS, available)
 
 
-def cores() -> int:
+def cores(quota_file: Path = QUOTA) -> int:
     """Count the cores that this process may use: its affinity, within the quota of its container (cgroup v2)."""
     mask = getattr(os, "sched_getaffinity", None)
     count = len(mask(0)) if mask else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = quota_file.read_text().split()
         limit = int(quota) / int(period)
     except (OSError, ValueError):  # no such file, or "max": no quota
         return count
