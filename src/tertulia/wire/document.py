@@ -4,8 +4,8 @@ Python's own reader takes `NaN`, lone surrogates and any depth; what comes out o
 sent on. A key that stands twice is resolved here, to its last value, and nowhere else.
 """
 
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -14,7 +14,7 @@ from tertulia.kernel.errors import Invalid, Kind, TertuliaError
 Json = dict[str, Any]
 
 _read = msgspec.json.Decoder().decode
-_type: Callable[[object], object] = type  # by another name, so that nothing is narrowed to a dict of unknown things
+_ESCAPED_NUL: Final = b"\\u0000"
 
 
 class MalformedJson(TertuliaError):
@@ -29,6 +29,16 @@ def read_document(data: bytes, max_depth: int) -> Any:
 
     Raises `MalformedJson`, and `Invalid` with the place where a string holds the character NUL, which databases refuse.
     """
+    value = read_unbounded(data, max_depth)
+    require_depth(value, max_depth)
+    return value
+
+
+def read_unbounded(data: bytes, max_depth: int) -> Any:
+    """Read a document whose depth the caller goes on to check, where its types do not bound it already.
+
+    Raises as `read_document`; `max_depth` is only named.
+    """
     try:
         value = _read(data)
     except msgspec.DecodeError as error:
@@ -37,9 +47,22 @@ def read_document(data: bytes, max_depth: int) -> Any:
         raise MalformedJson("The body is not UTF-8. Encode the JSON as UTF-8.") from None
     except RecursionError:
         raise _too_deep(max_depth) from None
-    if not _sane(value, max_depth):
-        raise Invalid("The character NUL (\\u0000) is not taken. Remove it.", path=_path_of_nul(value))
+    if _ESCAPED_NUL in data and (path := _path_of_nul(value)) is not None:
+        raise Invalid("The character NUL (\\u0000) is not taken. Remove it.", path=path)
     return value
+
+
+def require_depth(value: Any, most: int) -> None:
+    """Refuse arrays and objects that are nested deeper: level by level, so that depth costs no stack.
+
+    Raises `MalformedJson`.
+    """
+    level: list[Any] = [(value,)]
+    for _ in range(most + 1):
+        level = [inner for outer in level for inner in _inside(outer) if type(inner) is dict or type(inner) is list]
+        if not level:
+            return
+    raise _too_deep(most)
 
 
 def _sentence(data: bytes, error: msgspec.DecodeError) -> str:
@@ -55,46 +78,24 @@ def _too_deep(max_depth: int) -> MalformedJson:
     return MalformedJson(f"The JSON is nested too deeply. Nest at most {max_depth} arrays and objects.")
 
 
-def _sane(value: Any, max_depth: int) -> bool:
-    """Tell whether no string holds NUL; raise `MalformedJson` for what is nested deeper.
-
-    Level by level, so that depth costs no stack; one flat loop, because every body goes through it.
-    """
-    level: list[Any] = [(value,)]
-    for _ in range(max_depth + 1):
-        deeper: list[Any] = []
-        for outer in level:
-            inside: Any = outer
-            if _type(outer) is dict:
-                if "\0" in "".join(outer):
-                    return False
-                inside = outer.values()
-            for inner in inside:
-                kind = _type(inner)
-                if kind is str:
-                    if "\0" in inner:
-                        return False
-                elif kind is dict or kind is list:
-                    deeper.append(inner)
-        if not deeper:
-            return True
-        level = deeper
-    raise _too_deep(max_depth)
+def _inside(value: Any) -> Iterable[Any]:
+    return cast("Json", value).values() if type(value) is dict else value
 
 
-def _path_of_nul(value: Any) -> str:
+def _path_of_nul(value: Any) -> str | None:
+    """Find the character itself: the escape may also be text about an escape."""
     waiting: list[tuple[str, Any]] = [("", value)]
     while waiting:
         path, this = waiting.pop()
-        if isinstance(this, str) and "\0" in this:
-            break
-        if isinstance(this, dict):
-            fields = cast("Json", this)
-            if "\0" in "".join(fields):
-                break
-            waiting += ((f"{path}.{key}" if path else key, inner) for key, inner in fields.items())
-        elif isinstance(this, list):
-            waiting += ((f"{path}.{n}" if path else f"{n}", inner) for n, inner in enumerate(cast("list[Any]", this)))
-    else:
-        path = ""
-    return path or "body"
+        inside = _named(this)
+        own = this if isinstance(this, str) else "".join(name for name, _ in inside)
+        if "\0" in own:
+            return path or "body"
+        waiting += ((f"{path}.{name}" if path else name, inner) for name, inner in inside)
+    return None
+
+
+def _named(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return list(cast("Json", value).items())
+    return [(str(n), each) for n, each in enumerate(cast("list[Any]", value))] if isinstance(value, list) else []
