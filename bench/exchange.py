@@ -20,6 +20,7 @@ class Exchange(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self.waiting = False
         self.failure = ""
+        self.reads = 0
         self.began = self.first = self.last = self.gap = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -31,6 +32,7 @@ class Exchange(asyncio.Protocol):
         self._pieces.clear()
         self.waiting = True
         self.first = self.gap = 0.0
+        self.reads = 0
         self.began = perf_counter()
         if self.transport.is_closing():
             self._fail("connection closed before the request")
@@ -49,6 +51,7 @@ class Exchange(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came (asyncio)."""
+        self.reads += 1
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:

@@ -65,6 +65,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float
     latency: Spread
     first_token: Spread
+    reads: float
+    """In how many reads an answer came, on average: events that were sent together come together."""
     stalled: int = 0
     """Streams with a gap longer than the pace and 250 ms."""
     broken: dict[str, int] = {}
@@ -85,7 +87,7 @@ class Tally:
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self.answered = 0
+        self.answered = self.reads = 0
         self.latencies: list[float] = []
         self.firsts: list[float] = []
         self.broken: Counter[str] = Counter()
@@ -96,6 +98,7 @@ class Tally:
             self.broken[fault] += 1
             return False
         self.answered += 1
+        self.reads += exchange.reads
         self.latencies.append(now - exchange.began)
         self.firsts.append(exchange.first - exchange.began)
         return True
@@ -209,6 +212,7 @@ def _outcome(
         cpu_s=round(cpu, 4),
         latency=spread(tally.latencies),
         first_token=spread(tally.firsts),
+        reads=round(tally.reads / tally.answered, 2) if tally.answered else 0.0,
         stalled=stalled,
         broken=dict(tally.broken),
     )

@@ -47,6 +47,7 @@ class Child:
             try:
                 self._process.wait(_GRACE_S)
             except subprocess.TimeoutExpired:
+                print(f"{self.name} did not end within {_GRACE_S:.0f} s of being asked to: killed", flush=True)
                 self._process.kill()
                 self._process.wait()
         try:

@@ -82,6 +82,10 @@ def _rate(taken: Taken, _phase: PhaseName) -> str:
     return f"{taken.rate():,.0f}"
 
 
+def _reads(taken: Taken, _phase: PhaseName) -> str:
+    return f"{taken.reads():.1f}"
+
+
 def _first(taken: Taken, _phase: PhaseName) -> str:
     first = taken.first_token()
     return f"{first.p50:.2f} / {first.p99:.2f}"
@@ -102,6 +106,7 @@ _ROWS: Sequence[tuple[str, PhaseName, Callable[[Taken, PhaseName], str]]] = (
     ("blocking, requests/s", "blocking", _rate),
     ("stream, CPU µs/stream", "stream", _cpu),
     ("stream, streams/s", "stream", _rate),
+    ("stream, reads/stream", "stream", _reads),
     ("one connection, p50 / p99 ms", "one", _latency),
     ("paced, CPU µs/event", "paced", _cpu),
     ("paced, first token p50 / p99 ms", "paced", _first),

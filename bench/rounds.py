@@ -55,6 +55,10 @@ class Taken:
         """Answers a second, the median of the rounds."""
         return median([one.measured / one.wall_s for one in self.outcomes])
 
+    def reads(self) -> float:
+        """In how many reads an answer came, the median of the rounds."""
+        return median([one.reads for one in self.outcomes])
+
     def latency(self) -> Spread:
         """The time to the whole answer: each figure the median of the rounds."""
         return _middle([one.latency for one in self.outcomes])

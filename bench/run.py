@@ -33,6 +33,7 @@ from targets import Mark, Verdict
 
 RESULTS: Final = systems.BENCH / "results"
 _FILES: Final = 16384
+FEW_READS: Final = 0.75
 _CLOSING_S: Final = 8.0  # stopping the server and reading its books belongs to the budget
 
 
@@ -163,6 +164,8 @@ def _say_verdicts(record: Record, verdicts: Verdicts, asked: Options) -> None:
         say(f"without {', '.join(sorted(asked.off))}: such figures meet no target")
     if verdicts.marks:
         say("\n" + report.judged(verdicts.marks))
+        if record.of("stream", "tertulia").reads() < FEW_READS * record.of("stream", "floor").reads():
+            say("P2 flatters: the server's events came in fewer reads, so that it had more to a turn than the floor.")
         if 0 < median(record.of("blocking", "floor").cpu_us()) < targets.FAST_FLOOR_US:
             say(f"The floor is under {targets.FAST_FLOOR_US} µs: a fast host, on which fixed costs weigh more.")
     if verdicts.findings:

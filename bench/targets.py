@@ -48,14 +48,11 @@ class Rest:
 
 def marks(record: Record, rest: Rest, *, ours: str, floor: str) -> list[Mark]:
     """Judge a run of the server beside the floor."""
-    paced = record.of("paced", ours)
-    first = paced.first_token().p99
     return [
         *_ratio(record, "P1", "blocking", "blocking, 32 connections: CPU per request", (ours, floor), (3.5, 4.5)),
         *_ratio(record, "P2", "stream", "stream of 51 events: CPU per stream", (ours, floor), (1.6, 2.0)),
         *_ratio(record, "P3", "paced", "1,000 paced streams: CPU per event", (ours, floor), (1.2, 1.5)),
-        _mark("P3", "1,000 paced streams: stalled or not whole", paced.stalled() + paced.broken(), "streams", 0, 0),
-        _mark("P3", "1,000 paced streams: first token p99", first, "ms", 50, None),
+        *_carried(record, ours),
         *_added(record, ours, floor),
         _mark("P8", "idle memory", rest.idle_mb, "MB", 120, None),
         _mark("P8", "start to ready", rest.start_s, "s", 2, None),
@@ -96,6 +93,17 @@ def _ratio(
             ratio=ratio,
             verdict=_verdict(ratio.median, aim, gate),
         ),
+    )
+
+
+def _carried(record: Record, ours: str) -> Sequence[Mark]:
+    paced = record.of("paced", ours)
+    if not paced.outcomes:
+        return ()
+    lost, first = paced.stalled() + paced.broken(), paced.first_token().p99
+    return (
+        _mark("P3", "1,000 paced streams: stalled or not whole", lost, "streams", 0, 0),
+        _mark("P3", "1,000 paced streams: first token p99", first, "ms", 50, None),
     )
 
 
