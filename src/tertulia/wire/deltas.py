@@ -83,6 +83,10 @@ class Deltas:
             if fields:
                 yield encode_json({"tool_calls": [{"index": index, **fields}]})
 
+    def choices(self) -> list[int]:
+        """Name the choices that have numbered entries or calls."""
+        return sorted(self._choices)
+
     def has_calls(self, choice: int) -> bool:
         """Tell whether a choice has called a tool."""
         return choice in self._choices and bool(self._choices[choice].calls)
@@ -152,3 +156,8 @@ def _body(kind: str, *, name: str | None = None, arguments: str) -> Json:
     if kind == "custom":
         return {"custom": {"input": arguments} if name is None else {"name": name, "input": arguments}}
     return {"function": {"arguments": arguments} if name is None else {"name": name, "arguments": arguments}}
+
+
+def more_fields(fields: Json) -> bytes:
+    """Write fields to go behind others in an object: with a comma before, without braces."""
+    return b"," + encode_json(fields)[1:-1] if fields else b""

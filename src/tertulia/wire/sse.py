@@ -17,7 +17,7 @@ def comment(text: str) -> bytes:
     return b": %b\n" % text.encode()
 
 
-def event(name: bytes, data: bytes, number: int | None = None) -> bytes:
+def frame(name: bytes, data: bytes, number: int | None = None) -> bytes:
     """Write a named event; with a number, the last frame of its entry."""
     if number is None:
         return b"event: %b\ndata: %b\n\n" % (name, data)

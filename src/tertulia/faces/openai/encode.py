@@ -24,7 +24,7 @@ from tertulia.turn.events import (
 )
 from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.unfold import unfold
-from tertulia.wire.deltas import Deltas, beside, encode_json
+from tertulia.wire.deltas import Deltas, beside, encode_json, more_fields
 from tertulia.wire.endings import failure_details, fault_of, fault_of_gap
 from tertulia.wire.openai_chat import (
     AnswerChoice,
@@ -115,7 +115,7 @@ class ChunkEncoder:
             model,
         )
         self._text_head = self._head + b'[{"index":0,"delta":{"content":'
-        return self._open(started.text, more=_fields(_ids(started)))
+        return self._open(started.text, more=more_fields(_ids(started)))
 
     def _open(self, text: str = "", more: bytes = b"") -> bytes:
         delta = encode_json({"role": "assistant", "content": text, "refusal": None})
@@ -128,7 +128,7 @@ class ChunkEncoder:
         logprobs = b"null"
         if isinstance(event, Text) and event.logprobs is not None:
             logprobs = encode_json(logprobs_block(event.logprobs))
-        more = _fields(beside(event)) if isinstance(event, Opaque) else b""
+        more = more_fields(beside(event)) if isinstance(event, Opaque) else b""
         frames.append(self._chunk(event.choice, self._deltas.write(event), logprobs, more=more))
         return frames
 
@@ -191,7 +191,7 @@ def completion(started: Started, choices: tuple[Choice, ...], ended: Ended) -> b
             **_ids(started),
         )
     )
-    return b"%b%b}" % (whole[:-1], _fields(beside_choices)) if beside_choices else whole
+    return b"%b%b}" % (whole[:-1], more_fields(beside_choices)) if beside_choices else whole
 
 
 def finish_reason(ended: Ended, finish: Finish | None, *, calls: bool) -> FinishReason:
@@ -234,11 +234,6 @@ def _ids(started: Started) -> dict[str, Any]:
     if len(started.message_ids) > 1:
         ids["message_ids"] = started.message_ids
     return ids
-
-
-def _fields(fields: Mapping[str, Any]) -> bytes:
-    """Write fields to go behind others: with a comma before, without braces."""
-    return b"," + encode_json(fields)[1:-1] if fields else b""
 
 
 def _joined(number: int, frames: list[bytes]) -> bytes:
