@@ -145,7 +145,7 @@ def _event(frame: bytes) -> tuple[bytes, bytes] | None:
 
 
 class LineParser:
-    """Reads lines of JSON (NDJSON): each line without its end, blank ones passed over."""
+    """Reads lines of JSON (NDJSON) as pairs of an empty event name and a line; blank lines are passed over."""
 
     __slots__ = ("_cap", "_splitter")
 
@@ -153,18 +153,18 @@ class LineParser:
         self._cap = cap
         self._splitter = _Splitter(b"\n", cap)
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Read more bytes.
 
         Raises `FrameTooLong`, after the lines before the one that is too long.
         """
         for line in self._splitter.feed(data) if data else ():
             if line := line.strip():
-                yield line
+                yield b"", line
         if self._splitter.overflown:
             raise FrameTooLong(self._cap)
 
-    def close(self) -> Iterator[bytes]:
+    def close(self) -> Iterator[tuple[bytes, bytes]]:
         """Take the end of the stream, and give a last line that lacks its end."""
         if rest := self._splitter.rest().strip():
-            yield rest
+            yield b"", rest

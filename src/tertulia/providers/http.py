@@ -4,27 +4,17 @@ from collections.abc import Callable, Mapping
 from itertools import cycle
 from typing import Final
 
-from tertulia.kernel.errors import Kind, TertuliaError
+from tertulia.kernel.errors import TertuliaError
 from tertulia.kernel.secret import Secret
 from tertulia.net.transport import Limits, Transport, TransportError
 from tertulia.providers.failures import failure_of_transport
 from tertulia.providers.http_call import ERROR_BYTES, HttpCall
-from tertulia.providers.port import Call, Dialect, Failure, Listed, Profile, Sink, Target, UpstreamFault, fault
+from tertulia.providers.port import Call, Dialect, Listed, Profile, Sink, Target, UpstreamFault, fault
 from tertulia.providers.redaction import Scrub
 from tertulia.turn.request import Request
 
 _LIST_BYTES: Final = 8 * 1024 * 1024
 _LIST_LIMITS: Final = Limits(connect_s=10.0, idle_s=15.0, max_bytes=_LIST_BYTES)
-
-
-class ListFailed(TertuliaError):
-    """The host did not give its list of models; `code` says why."""
-
-    kind = Kind.UPSTREAM
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.fault.message, retry_after=failure.retry_after)
-        self.code = failure.fault.code
 
 
 class HttpProvider:
@@ -64,9 +54,10 @@ class HttpProvider:
         except TertuliaError as error:
             call.refuse(fault(error.code, error.message))
             return call
+        url = _joined(self._base_url, encoded.path)
         headers = {**encoded.headers, **self._headers(key)}
         call.begin(
-            self._transport.post(self._base_url + encoded.path, headers, encoded.body, call, self._limits),
+            self._transport.post(url, headers, encoded.body, call, self._limits),
             encoded.dropped,
         )
         return call
@@ -75,25 +66,24 @@ class HttpProvider:
         """Name the parameters of the request that this host does not take, without calling it."""
         return self._dialect.encode(request, model, self._profile_of(model)).dropped
 
-    async def models(self, key: Secret | None = None) -> tuple[Listed, ...]:
+    async def models(self) -> tuple[Listed, ...]:
         """Ask the host for its models.
 
-        Raises `ListFailed`.
+        Raises `UpstreamFault`.
         """
-        key = key or self._next_key()
+        key = self._next_key()
         scrub = Scrub(key, self._base_url)
+        url = _joined(self._base_url, self._dialect.models_path)
         try:
-            answer = await self._transport.get(
-                self._base_url + self._dialect.models_path, self._headers(key), _LIST_LIMITS
-            )
-            if not 200 <= answer.status < 300:
-                failure = self._dialect.failure(answer.status, answer.headers, answer.body[:ERROR_BYTES])
-                raise ListFailed(scrub.failure(failure))
-            return self._dialect.models(answer.body)
+            answer = await self._transport.get(url, self._headers(key), _LIST_LIMITS)
+            if 200 <= answer.status < 300:
+                return self._dialect.models(answer.body)
+            failure = self._dialect.failure(answer.status, answer.headers, answer.body[:ERROR_BYTES])
         except TransportError as error:
-            raise ListFailed(failure_of_transport(error, answering=False)) from error
+            failure = failure_of_transport(error, answering=False)
         except UpstreamFault as error:
-            raise ListFailed(scrub.failure(error.failure)) from error
+            failure = error.failure
+        raise UpstreamFault(scrub.failure(failure))
 
     def _profile_of(self, model: str) -> Profile:
         return self._profile if isinstance(self._profile, Profile) else self._profile(model)
@@ -103,3 +93,9 @@ class HttpProvider:
 
     def _headers(self, key: Secret | None) -> dict[str, str]:
         return {**(self._dialect.credential(key) if key else {}), **self._extra_headers}
+
+
+def _joined(base_url: str, path: str) -> str:
+    """Join an address and a path; a version that both name (`/v1`) stands once."""
+    first = path.split("/", 2)[1]
+    return base_url.removesuffix(f"/{first}") + path

@@ -3,6 +3,7 @@
 import json
 import re
 from decimal import Decimal, InvalidOperation
+from hashlib import blake2b
 from typing import Any, Final, cast
 
 import msgspec
@@ -15,6 +16,17 @@ Json = dict[str, Any]
 _LARGEST: Final = 2**53
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _encoder: Final = msgspec.json.Encoder()
+
+
+def read_json(data: bytes) -> Any:
+    """Decode JSON, strictly and then patiently.
+
+    Raises `UpstreamFault` (`upstream_invalid`) for what is not JSON at all.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return patient_json(data)
 
 
 def patient_json(data: bytes) -> Any:
@@ -42,6 +54,11 @@ def _without_halves(value: Any) -> Any:
 def json_text(value: Any) -> str:
     """Write a value as JSON text."""
     return _encoder.encode(value).decode()
+
+
+def made_id(*facts: Any) -> str:
+    """Make the id of a call that came without one: from the call itself, so that the same bytes give the same id."""
+    return f"call_{blake2b(_encoder.encode(facts), digest_size=12).hexdigest()}"
 
 
 def text_of(value: Any) -> str | None:

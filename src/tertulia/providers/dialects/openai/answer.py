@@ -1,14 +1,11 @@
 """Read an answer of this wire: a stream of chunks, or a whole body."""
 
 from collections.abc import Iterable
-from typing import Final, NoReturn
+from typing import Final
 
-import msgspec
-
-from tertulia.net.sse import FrameTooLong, SseParser
 from tertulia.providers.dialects.openai.chunk import Call, Called, Choice, Chunk, Delta, read_chunk
 from tertulia.providers.dialects.openai.usage import usage_of
-from tertulia.providers.dialects.reading import Json, dict_of, list_of, patient_json, text_of
+from tertulia.providers.dialects.reading import Json, dict_of, list_of, patient_json, read_json, text_of
 from tertulia.providers.failures import broken_generation, failure_in_stream, truncated, unreadable
 from tertulia.providers.port import Finished, Said, UpstreamFault
 from tertulia.turn.events import (
@@ -89,8 +86,8 @@ class _Calls:
         return len(self._begun) if called.name else max(len(self._begun) - 1, 0)
 
 
-class _Answer:
-    """The state of one answer, which both forms fill."""
+class ChatAnswer:
+    """The state of one answer: a stream of chunks, ended by `[DONE]` or a reason for every choice; or a whole body."""
 
     def __init__(self, *, streamed: bool) -> None:
         self._streamed = streamed
@@ -102,29 +99,16 @@ class _Answer:
         self._told: Usage | None = None
         self._sources: Json = {}
 
-    def take(self, data: bytes, out: list[Said]) -> None:
-        """Read one chunk, or a whole body.
+    def take(self, event: bytes, data: bytes, out: list[Said]) -> bool:
+        """Read one chunk, or a whole body (see `Answer`)."""
+        if data == _DONE:
+            return True
+        if event == b"error":
+            raise UpstreamFault(failure_in_stream(patient_json(data)))
+        self._chunk(data, out)
+        return False
 
-        Raises `UpstreamFault` when it cannot be read, or reports an error.
-        """
-        chunk = read_chunk(data)
-        if chunk.error:
-            raise UpstreamFault(failure_in_stream({"error": chunk.error}))
-        if chunk.choices:
-            for choice in chunk.choices:
-                self._choice(choice, out)
-        elif chunk.choices is None and chunk.usage is None:
-            _refuse_other_errors(data)
-        if not chunk.choices and not self._streamed:
-            raise UpstreamFault(unreadable("it has no choices."))
-        if chunk.usage is not None or chunk.x_groq is not None:
-            self._count(chunk)
-        if self._usage is not self._told and (self._finishes or not chunk.choices):
-            self.tell_usage(out)
-        if chunk.citations or chunk.search_results:
-            self._cite(chunk, out)
-
-    def tell_usage(self, out: list[Said]) -> None:
+    def flush(self, out: list[Said]) -> None:
         """Give the last count, if it has not been given: hosts that count in every chunk would double the log."""
         if self._usage is not None and self._usage is not self._told:
             self._told = self._usage
@@ -140,6 +124,24 @@ class _Answer:
         for index in self._spoken - self._finishes.keys():
             self._finishes[index] = Finish("tool_calls" if self._calls.get(index) else "stop", index)
         return Finished(tuple(self._finishes[index] for index in sorted(self._finishes)))
+
+    def _chunk(self, data: bytes, out: list[Said]) -> None:
+        chunk = read_chunk(data)
+        if chunk.error:
+            raise UpstreamFault(failure_in_stream({"error": chunk.error}))
+        if chunk.choices:
+            for choice in chunk.choices:
+                self._choice(choice, out)
+        elif chunk.choices is None and chunk.usage is None:
+            _refuse_other_errors(data)
+        if not chunk.choices and not self._streamed:
+            raise UpstreamFault(unreadable("it has no choices."))
+        if chunk.usage is not None or chunk.x_groq is not None:
+            self._count(chunk)
+        if self._usage is not self._told and (self._finishes or not chunk.choices):
+            self.flush(out)
+        if chunk.citations or chunk.search_results:
+            self._cite(chunk, out)
 
     def _choice(self, choice: Choice, out: list[Said]) -> None:
         index = choice.index
@@ -216,85 +218,6 @@ class _Answer:
             out.append(Opaque(sources, WIRE))
 
 
-class OpenAIStream:
-    """Decoder of a stream: chunks as server-sent events, ended by `[DONE]` or by a reason for every choice."""
-
-    def __init__(self, line_cap: int) -> None:
-        self._frames = SseParser(line_cap)
-        self._answer = _Answer(streamed=True)
-        self.done = False
-
-    def feed(self, data: bytes) -> list[Said]:
-        """Read more bytes (see `Decoder`)."""
-        return self._read(self._frames.feed(data))
-
-    def close(self) -> tuple[list[Said], Finished]:
-        """Take the end of the body (see `Decoder`)."""
-        out: list[Said] = []
-        try:
-            if not self.done:
-                out = self._last()
-            self._answer.tell_usage(out)
-            return out, self._answer.finished(terminal=self.done)
-        except UpstreamFault as fault:
-            raise UpstreamFault(fault.failure, out) from None
-
-    def _last(self) -> list[Said]:
-        """Read a frame that lacks its end; half of one is a cut, not a defect."""
-        try:
-            return self._read(self._frames.close())
-        except UpstreamFault as fault:
-            if fault.failure.fault.code == "upstream_invalid":
-                raise UpstreamFault(truncated(), fault.said) from None
-            raise
-
-    def _read(self, frames: Iterable[tuple[bytes, bytes]]) -> list[Said]:
-        out: list[Said] = []
-        take = self._answer.take
-        try:
-            for event, data in frames:
-                if data == _DONE:
-                    self.done = True
-                elif event == b"error":
-                    _refuse(data)
-                elif data and not self.done:
-                    take(data, out)
-        except UpstreamFault as fault:
-            self._answer.tell_usage(out)
-            raise UpstreamFault(fault.failure, [*out, *fault.said]) from None
-        except FrameTooLong as error:
-            raise UpstreamFault(unreadable(error.message), out) from None
-        return out
-
-
-class OpenAIWhole:
-    """Decoder of a whole body."""
-
-    done = False
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._answer = _Answer(streamed=False)
-
-    def feed(self, data: bytes) -> list[Said]:
-        """Keep more bytes (see `Decoder`)."""
-        self._pieces.append(data)
-        return []
-
-    def close(self) -> tuple[list[Said], Finished]:
-        """Read the body (see `Decoder`)."""
-        out: list[Said] = []
-        body = b"".join(self._pieces)
-        if not body.strip():
-            raise UpstreamFault(truncated())
-        try:
-            self._answer.take(body, out)
-            self._answer.tell_usage(out)
-            return out, self._answer.finished(terminal=True)
-        except UpstreamFault as fault:
-            raise UpstreamFault(fault.failure, out) from None
-
-
 def _reasoning(delta: Delta, choice: int) -> Reasoning:
     text = delta.reasoning_content or delta.reasoning
     if text is None and delta.reasoning_details:
@@ -315,16 +238,9 @@ def _kept(data: Json) -> Json:
     return {"wire": WIRE, "data": data}
 
 
-def _refuse(data: bytes) -> NoReturn:
-    raise UpstreamFault(failure_in_stream(patient_json(data)))
-
-
 def _refuse_other_errors(data: bytes) -> None:
     """Recognise an error in a shape of its own: neither choices nor usage, but a message or a detail."""
-    try:
-        value = msgspec.json.decode(data)
-    except (ValueError, RecursionError):
-        value = patient_json(data)
+    value = read_json(data)
     fields = dict_of(next(iter(list_of(value)), None) if isinstance(value, list) else value)
     if (
         fields.get("object") == "error"

@@ -3,25 +3,27 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from tertulia.kernel.secret import Secret
-from tertulia.net.sse import LINE_CAP
-from tertulia.providers.dialects.openai.answer import WIRE, OpenAIStream, OpenAIWhole
+from tertulia.net.sse import LINE_CAP, SseParser
+from tertulia.providers.dialects.decoder import StreamDecoder, WholeDecoder
+from tertulia.providers.dialects.openai.answer import WIRE, ChatAnswer
 from tertulia.providers.dialects.openai.request import encode
-from tertulia.providers.dialects.reading import Json, count_of, dict_of, dicts_of, patient_json, text_of
+from tertulia.providers.dialects.reading import Json, count_of, dict_of, dicts_of, read_json, text_of
 from tertulia.providers.failures import failure_of, unreadable
 from tertulia.providers.port import Decoder, Encoded, Failure, Listed, Profile, UpstreamFault
 from tertulia.turn.request import Request
 
 
 class OpenAI:
-    """The wire of `POST /chat/completions`. `line_cap` bounds one event of a stream, in bytes."""
+    """The wire of `POST /chat/completions`.
 
-    models_path = "/models"
+    `line_cap` bounds one event of a stream, in bytes; `prefix` goes before the paths (`/inference`).
+    """
 
-    def __init__(self, *, line_cap: int = LINE_CAP) -> None:
+    def __init__(self, *, line_cap: int = LINE_CAP, prefix: str = "") -> None:
         self._line_cap: Final = line_cap
+        self._path: Final = f"{prefix}/chat/completions"
+        self.models_path = f"{prefix}/models"
 
     def credential(self, key: Secret) -> Mapping[str, str]:
         """Give the headers that carry a key."""
@@ -29,11 +31,12 @@ class OpenAI:
 
     def encode(self, request: Request, model: str, profile: Profile) -> Encoded:
         """Write the request."""
-        return encode(request, model, profile, WIRE)
+        return encode(request, model, profile, WIRE, self._path)
 
     def decoder(self, request: Request, *, streamed: bool) -> Decoder:
         """Make the reader of one answer."""
-        return OpenAIStream(self._line_cap) if streamed else OpenAIWhole()
+        answer = ChatAnswer(streamed=streamed)
+        return StreamDecoder(SseParser(self._line_cap), answer) if streamed else WholeDecoder(answer)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Classify an answer that is not 2xx."""
@@ -41,18 +44,11 @@ class OpenAI:
 
     def models(self, body: bytes) -> tuple[Listed, ...]:
         """Read `{"data": [{"id", …}]}`, or the bare list that some hosts give."""
-        value: Any = _decoded(body)
+        value: Any = read_json(body)
         entries: Any = dict_of(value).get("data", dict_of(value).get("models")) if isinstance(value, dict) else value
         if not isinstance(entries, list):
             raise UpstreamFault(unreadable("its model list has no `data`."))
         return tuple(_listed(fields) for fields in dicts_of(entries) if text_of(fields.get("id")))
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        return patient_json(body)
 
 
 def _listed(fields: Json) -> Listed:

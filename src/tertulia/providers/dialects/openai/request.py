@@ -14,7 +14,7 @@ _encoder: Final = msgspec.json.Encoder()
 _HEADERS: Final = {"content-type": "application/json"}
 
 
-def encode(request: Request, model: str, profile: Profile, wire: str) -> Encoded:
+def encode(request: Request, model: str, profile: Profile, wire: str, path: str) -> Encoded:
     """Write the request; what the profile refuses is left out and named."""
     body: Json = {"model": model, "messages": [_message(message, profile, wire) for message in request.messages]}
     dropped = _parameters(request.parameters, profile, body)
@@ -24,7 +24,7 @@ def encode(request: Request, model: str, profile: Profile, wire: str) -> Encoded
         options = dict_of(request.parameters.get("stream_options"))
         if profile.include_usage:
             body["stream_options"] = {**options, "include_usage": True}
-    return Encoded("POST", "/chat/completions", _encoder.encode(body), _HEADERS, dropped)
+    return Encoded("POST", path, _encoder.encode(body), _HEADERS, dropped)
 
 
 def _parameters(parameters: Mapping[str, Any], profile: Profile, body: Json) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Ollama's own wire, `/api/chat` (Providers, 4.16)."""
