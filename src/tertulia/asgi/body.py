@@ -1,7 +1,6 @@
 """Request bodies: read with a bound, decoded into msgspec types, refused with the place that is wrong."""
 
 import re
-from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -15,7 +14,8 @@ _PLACE: Final = re.compile(r"(?P<message>.*?)(?: - at (?:`key` in )?`\$(?P<path>
 _STEP: Final = re.compile(r"\[(\.\.\.|\d+)\]")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_SHALLOW: Final = 8
 _OPEN: Final = frozenset(b"[{")
 _MAX_BRACKETS: Final = 2_000_000
 """Two million brackets are beyond any honest body of 32 MiB; as objects they would be hundreds of megabytes."""
@@ -96,19 +96,28 @@ def require_shallow(data: bytes, max_depth: int) -> None:
     """
     if data.count(b"[") + data.count(b"{") <= max_depth:
         return
-    # Quotes that are escaped go first; then every second piece between quotes is outside of texts.
-    pieces: Sequence[bytes] = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-    brackets = b"".join(pieces[::2]).translate(None, _NOT_BRACKETS)
+    brackets = _brackets(data)
     if len(brackets) > _MAX_BRACKETS:
         raise MalformedJson("The body has too many lists and objects.")
-    depth = 0
+    for _ in range(_SHALLOW):  # each pass takes off the innermost level everywhere
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if not brackets:
+            return
+    depth = _SHALLOW
     for bracket in brackets:
-        if bracket in _OPEN:
-            depth += 1
-            if depth > max_depth:
-                raise _too_deep(max_depth)
-        else:
-            depth -= 1
+        depth += 1 if bracket in _OPEN else -1
+        if depth > max_depth:
+            raise _too_deep(max_depth)
+
+
+def _brackets(data: bytes) -> bytes:
+    """Give the brackets of JSON that stand outside of texts, in order."""
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # With all else taken out, a text without brackets in it is two quotes; taking two neighbours out of the others
+    # joins two texts, and changes nothing about what is outside.
+    kept = data.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
+    return b"".join(kept.split(b'"')[::2])
 
 
 def convert(value: Any, shape: type[T]) -> T:

@@ -1,5 +1,6 @@
 """The door: from an ASGI call to a handler and back, the same way for every route."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
@@ -29,6 +30,8 @@ Life = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 API: Final = ("/api", "/v1", "/inference", "/health", "/metrics", "/docs", "/openapi.json", "/ws", "/.well-known")
 """The paths that are never the page's (HTTP contract, Conventions)."""
+
+_CUT: Final = 503
 
 
 class Log(Protocol):
@@ -102,10 +105,8 @@ class Door:
                 await self._exchange(scope, wire)
         elif scope["type"] == "lifespan":
             await _lifespan(self.live, receive, send)
-        elif self._websocket is not None:
-            await self._websocket(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008})
+            await self._socket(scope, receive, send)
 
     @contextlib.asynccontextmanager
     async def live(self) -> AsyncGenerator[None]:
@@ -116,17 +117,30 @@ class Door:
         async with self._life():
             yield
 
+    async def _socket(self, scope: Message, receive: Receive, send: Send) -> None:
+        try:
+            self._hosts.require([value for name, value in scope["headers"] if name == b"host"], "1.1")
+        except TertuliaError:
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if self._websocket is None:
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._websocket(scope, receive, send)
+
     async def _exchange(self, scope: Message, wire: Wire) -> None:
         began = time.perf_counter()
         exchange = Exchange(scope, wire, self._requests, self._proxies)
-        raw: str = scope["raw_path"].decode("latin-1") if "raw_path" in scope else quote(scope["path"])
-        found = self._table.find(exchange.method, raw)
+        found = self._table.find(exchange.method, _raw_path(scope))
         status = CLIENT_GONE
         try:
             await self._answer(exchange, found)
             status = wire.status if wire.finished else CLIENT_GONE
         except ClientLeft:
             wire.abort()
+        except asyncio.CancelledError:
+            status = _CUT
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes an answer, and an incident
             status = await self._refuse(exchange, _form(found, exchange), error)
         finally:
@@ -137,7 +151,7 @@ class Door:
         exchange.add_header(b"x-request-id", given.encode())
         for name, value in self._cors.headers(exchange):
             exchange.add_header(name, value)
-        self._hosts.require(exchange)
+        self._hosts.require(exchange.header_values(b"host"), exchange.scope["http_version"])
         route = found.route
         if route is None:
             await self._elsewhere(exchange, found)
@@ -213,6 +227,11 @@ class Door:
 def is_api(path: str) -> bool:
     """Tell whether a path is the API's, and so never the page's."""
     return any(path == base or path.startswith(base + "/") for base in API)
+
+
+def _raw_path(scope: Message) -> str:
+    raw: bytes | None = scope.get("raw_path")
+    return raw.decode("latin-1") if raw is not None else quote(scope["path"])
 
 
 async def _handle(exchange: Exchange, handler: Handler) -> None:

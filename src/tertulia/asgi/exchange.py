@@ -1,6 +1,6 @@
 """One request and its answer, as a handler sees them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -11,6 +11,7 @@ from tertulia.asgi.settings import RequestSettings
 from tertulia.asgi.wire import Header, Wire
 from tertulia.generation.push import Push
 from tertulia.identity.principal import Principal, Unauthenticated
+from tertulia.kernel.errors import Invalid
 
 JSON: Final = b"application/json"
 EVENT_STREAM: Final = b"text/event-stream; charset=utf-8"
@@ -91,10 +92,16 @@ class Exchange:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The query's fields; the last value where one came more than once."""
+        """The query's fields; the last value where one came more than once.
+
+        Raises `Invalid` for a NUL in one, which not every database can hold.
+        """
         if self._query is None:
             text: str = self.scope["query_string"].decode("latin-1")
             self._query = dict(parse_qsl(text, keep_blank_values=True))
+            for name, value in self._query.items() if "%00" in text else ():
+                if "\0" in value or "\0" in name:
+                    raise Invalid("A query parameter must not contain the character U+0000.")
         return self._query
 
     @property
@@ -139,6 +146,12 @@ class Exchange:
         `ClientLeft`.
         """
         return await self.wire.body(self.max_body_bytes if limit is None else limit, self.limits.body_timeout_s)
+
+    async def pieces(self, limit: int | None = None) -> AsyncGenerator[bytes]:
+        """Read the request body piece by piece, for what is too large to be held at once; raises as `body`."""
+        bound = self.max_body_bytes if limit is None else limit
+        while piece := await self.wire.piece(bound, self.limits.body_timeout_s):
+            yield piece
 
     def add_header(self, name: bytes, value: bytes) -> None:
         """Add a header to whatever answer this exchange gets, an error too."""

@@ -1,25 +1,29 @@
 """The bytes of one request body, as they come in and as they are asked for."""
 
 import asyncio
+from typing import Final
 
 from tertulia.asgi.wire import BodyTooLarge, RequestTimeout
+
+WINDOW: Final = 65536
+"""How many bytes may wait here for somebody to ask for them, before the client is made to wait."""
 
 
 class Intake:
     """Collects the pieces in a list and joins them once; `b += piece` would be quadratic.
 
-    `size` counts all bytes that came, also those that were dropped; `wanted` tells that somebody reads, `complete`
-    that all is there.
+    `size` counts all bytes that came, also those that were dropped; `complete` tells that all is there.
     """
 
-    __slots__ = ("_dropping", "_failure", "_pieces", "_waiter", "complete", "size", "wanted")
+    __slots__ = ("_dropping", "_failure", "_pieces", "_waiter", "_waiting", "_whole", "complete", "size")
 
     def __init__(self) -> None:
         self.size = 0
         self.complete = False
-        self.wanted = False
-        self._pieces: list[bytes] = []
+        self._waiting = 0
+        self._whole = False
         self._dropping = False
+        self._pieces: list[bytes] = []
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -27,6 +31,7 @@ class Intake:
         """Take a piece."""
         self.size += len(piece)
         if not self._dropping:
+            self._waiting += len(piece)
             self._pieces.append(piece)
         self._wake()
 
@@ -46,36 +51,34 @@ class Intake:
         self._dropping = True
         self._pieces = []
 
-    def idle(self) -> bool:
-        """Tell whether pieces pile up here that nobody has asked for."""
-        return not self.wanted and not self._dropping
-
-    def holds(self) -> bool:
-        """Tell whether there is something to take."""
-        return bool(self._pieces)
-
-    def taken(self) -> bytes:
-        """Take out what is there now."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
+    def crowded(self) -> bool:
+        """Tell whether more piles up here than is asked for."""
+        return self._waiting > WINDOW and not self._whole and not self._dropping
 
     async def read(self, limit: int, timeout_s: float) -> bytes:
         """Give the whole body, each time that it is asked for; raises as `Wire.body`."""
-        self.wanted = True
+        self._whole = True
         while not self.complete and self.size <= limit:
-            await self.more(timeout_s)
-        if self.size > limit:
-            self.drop()
-            raise BodyTooLarge(limit)
+            await self._more(timeout_s)
+        self._bound(limit)
         if len(self._pieces) != 1:
             self._pieces = [b"".join(self._pieces)]
         return self._pieces[0]
 
-    async def more(self, timeout_s: float | None) -> None:
-        """Wait until something has come.
+    async def piece(self, limit: int, timeout_s: float | None) -> bytes:
+        """Give what came since the last piece, at least a byte of it; empty at the end. Raises as `Wire.body`."""
+        while not self._pieces and not self.complete:
+            await self._more(timeout_s)
+        self._bound(limit)
+        pieces, self._pieces, self._waiting = self._pieces, [], 0
+        return b"".join(pieces)
 
-        Raises `RequestTimeout`, and what `fail` was given.
-        """
+    def _bound(self, limit: int) -> None:
+        if self.size > limit:
+            self.drop()
+            raise BodyTooLarge(limit)
+
+    async def _more(self, timeout_s: float | None) -> None:
         if self._failure is not None:
             raise self._failure
         self._waiter = asyncio.get_running_loop().create_future()

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from tertulia.asgi.route import Route
 
+_Routes = dict[str, tuple[Route, tuple[str, ...]]]
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 
 
@@ -30,14 +31,19 @@ class Found:
         return sorted(known | {"HEAD"} if "GET" in known else known)
 
 
+_NOTHING: Final = Found(None, _NO_PARAMS)
+
+
 class _Node:
+    """A place in the tree; `routes` are those that end here, with the names of their parameters."""
+
     __slots__ = ("children", "param", "routes", "tail")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
         self.param: _Node | None = None
-        self.routes: dict[str, Route] = {}
-        self.tail: dict[str, Route] = {}
+        self.routes: _Routes = {}
+        self.tail: _Routes = {}
 
 
 class Table:
@@ -59,18 +65,39 @@ class Table:
             return found
         if method == "HEAD":
             method = "GET"
-        segments = path.split("/")[1:]
-        if segments and not segments[-1]:
+        segments = path.split("/")
+        if not segments[-1]:
             segments.pop()
         if "%" in path:
             segments = [unquote(segment) for segment in segments]
+            if any("\0" in segment for segment in segments):
+                return _NOTHING
+        return self._straight(method, segments) or self._thorough(method, segments)
+
+    def _straight(self, method: str, segments: list[str]) -> Found | None:
+        """Follow the first way, which nearly every path takes."""
+        node = self._root
+        values: list[str] = []
+        for segment in segments[1:]:
+            child = node.children.get(segment)
+            if child is None:
+                child = node.param
+                if child is None or not segment:
+                    return None
+                values.append(segment)
+            node = child
+        known = node.routes.get(method)
+        return Found(known[0], dict(zip(known[1], values, strict=True))) if known is not None else None
+
+    def _thorough(self, method: str, segments: list[str]) -> Found:
+        """Follow every way, in order, and note the methods that the path has."""
         allowed: list[Route] = []
-        for routes, values in _walk(self._root, segments, 0, ()):
-            route = routes.get(method)
-            if route is not None:
-                return Found(route, dict(zip(route.names(), values, strict=True)))
-            allowed += routes.values()
-        return Found(None, _NO_PARAMS, tuple(allowed))
+        for routes, values in _walk(self._root, segments, 1, ()):
+            known = routes.get(method)
+            if known is not None:
+                return Found(known[0], dict(zip(known[1], values, strict=True)))
+            allowed += (route for route, _ in routes.values())
+        return Found(None, _NO_PARAMS, tuple(allowed)) if allowed else _NOTHING
 
     def _add(self, route: Route) -> None:
         node, tail = self._root, False
@@ -85,8 +112,8 @@ class Table:
         routes = node.tail if tail else node.routes
         if route.method in routes:
             raise ValueError(f"two routes for {route.method} {route.path}")
-        routes[route.method] = route
-        if "{" not in route.path:
+        routes[route.method] = (route, route.names())
+        if not route.names():
             self._remember(route)
 
     def _remember(self, route: Route) -> None:
@@ -98,7 +125,7 @@ class Table:
 
 def _walk(
     node: _Node, segments: list[str], at: int, values: tuple[str, ...]
-) -> Iterator[tuple[dict[str, Route], tuple[str, ...]]]:
+) -> Iterator[tuple[_Routes, tuple[str, ...]]]:
     if at == len(segments):
         if node.routes:
             yield node.routes, values

@@ -45,14 +45,13 @@ class Hosts:
         self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
         self._seen: set[bytes] = set()
 
-    def require(self, exchange: Exchange) -> None:
-        """Check the `Host` of a request.
+    def require(self, values: Sequence[bytes], http_version: str) -> None:
+        """Check the `Host` headers of a request.
 
         Raises `HostNotAllowed`, and `MalformedRequest` where there is none, or more than one.
         """
-        values = exchange.header_values(b"host")
         if len(values) != 1:
-            if not values and exchange.scope["http_version"] == "1.0":
+            if not values and http_version == "1.0":
                 return
             raise MalformedRequest("it needs one Host header")
         if values[0] in self._seen:

@@ -10,12 +10,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from tertulia.asgi.callbacks import call_each
-from tertulia.asgi.intake import Intake
+from tertulia.asgi.intake import WINDOW, Intake
 from tertulia.asgi.wire import BodyTooLarge, ClientLeft, Header, declared_length
 from tertulia.generation.push import Push
 
 Message = MutableMapping[str, Any]
-_WINDOW: Final = 65536
 _BODILESS: Final = frozenset({204, 304})
 
 
@@ -70,6 +69,14 @@ class AsgiWire:
         self._watch()
         return await self._intake.read(limit, timeout_s)
 
+    async def piece(self, limit: int, timeout_s: float) -> bytes:
+        """Read the next piece of the body; see `Wire.piece`."""
+        if self._declared > limit:
+            raise BodyTooLarge(limit)
+        self._wanted.set()
+        self._watch()
+        return await self._intake.piece(limit, timeout_s)
+
     async def reply(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send a whole answer."""
         length = [] if status in _BODILESS else [(b"content-length", b"%d" % len(body))]
@@ -110,7 +117,7 @@ class AsgiWire:
         if data:
             self._queue.append(data)
             self._queued += len(data)
-            self._full = self._full or self._queued > _WINDOW
+            self._full = self._full or self._queued > WINDOW
             self._written.set()
         return not self._full
 
@@ -137,7 +144,8 @@ class AsgiWire:
             self._intake.feed(message.get("body", b""))
             if not message.get("more_body", False):
                 self._intake.end()
-            elif self._intake.size > _WINDOW:
+            elif self._intake.crowded():
+                self._wanted.clear()
                 await self._wanted.wait()
 
     async def _write_on(self, status: int, headers: Sequence[Header]) -> None:

@@ -94,6 +94,13 @@ class Wire(Protocol):
         """
         ...
 
+    async def piece(self, limit: int, timeout_s: float) -> bytes:
+        """Read the next piece of the body, empty at the end; a client that sends faster than it is asked waits.
+
+        Raises as `body`.
+        """
+        ...
+
     async def reply(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send a whole answer. `Content-Length` is added; an answer to HEAD keeps its body to itself."""
         ...

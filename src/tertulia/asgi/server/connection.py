@@ -16,6 +16,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from tertulia.asgi.intake import WINDOW
 from tertulia.asgi.problem import answer_to, form_of_path
 from tertulia.asgi.request_id import request_id
 from tertulia.asgi.server.cycle import Application, Cycle
@@ -30,7 +31,6 @@ LINGER_S: Final = 30.0
 """How long a client may take to swallow its answer, and to stop sending, on a connection that is to close."""
 DISCARD_BYTES: Final = 64 * MIB
 """How much of a body that nobody wants is read, so that the client gets to reading the answer."""
-_WINDOW: Final = 64 * KIB
 _SEGMENT: Final = 256 * KIB
 _NEVER: Final = float("inf")
 _HOP: Final = frozenset({b"upgrade", b"http2-settings"})
@@ -67,6 +67,7 @@ class Connection(HttpToolsProtocol):
         self._received = 0
         self._segment = 0
         self._discarded = 0
+        self._unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Begin (asyncio's callback)."""
@@ -118,7 +119,7 @@ class Connection(HttpToolsProtocol):
     def expire(self) -> None:
         """Do what the passing of `deadline` asks for."""
         if self._closing:
-            self.transport.abort()
+            self._linger()
         elif self._in_head:
             self._refuse(RequestTimeout("head", self._settings.body_timeout_s))
         else:
@@ -211,7 +212,7 @@ class Connection(HttpToolsProtocol):
         cycle.intake.feed(body)
         if cycle.finished:
             self._discard(len(body))
-        elif cycle.intake.idle() and cycle.intake.size > _WINDOW:
+        elif cycle.intake.crowded():
             self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
@@ -274,7 +275,7 @@ class Connection(HttpToolsProtocol):
 
     def _hold(self, data: bytes) -> None:
         self._held.append(data)
-        if sum(map(len, self._held)) > _WINDOW:
+        if sum(map(len, self._held)) > WINDOW:
             self.flow.pause_reading()
 
     def _discard(self, size: int) -> None:
@@ -304,12 +305,22 @@ class Connection(HttpToolsProtocol):
         """Close, gracefully: what is still coming is read for a while, else the client might never see its answer."""
         reads = self._incoming is not None or self._refusal is not None
         self._closing = True
+        self._unsent = self.transport.get_write_buffer_size() + 1
         self.deadline = self.loop.time() + LINGER_S
         if reads and not self.half_closed and self.transport.can_write_eof():
             self.flow.resume_reading()
             self.transport.write_eof()
         else:
             self.transport.close()
+
+    def _linger(self) -> None:
+        """Give a client time that swallows its answer slowly, and no longer one that does not at all."""
+        unsent = self.transport.get_write_buffer_size()
+        if 0 < unsent < self._unsent:
+            self.deadline = self.loop.time() + LINGER_S
+            self._unsent = unsent
+        else:
+            self.transport.abort()
 
     def _upgrade(self, rest: bytes) -> None:
         if not self._replays:

@@ -86,10 +86,14 @@ class Cycle:
     async def body(self, limit: int, timeout_s: float) -> bytes:
         """Read the whole request body; see `Wire.body`."""
         if not self.intake.complete:
-            if declared_length(self.scope["headers"]) > limit:
-                raise BodyTooLarge(limit)
-            self.ask_for_body()
+            self._ask_for_body(limit)
         return await self.intake.read(limit, timeout_s)
+
+    async def piece(self, limit: int, timeout_s: float | None) -> bytes:
+        """Read the next piece of the request body; see `Wire.piece`."""
+        if not self.intake.complete:
+            self._ask_for_body(limit)
+        return await self.intake.piece(limit, timeout_s)
 
     async def reply(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send a whole answer."""
@@ -188,8 +192,10 @@ class Cycle:
             if not self.finished:
                 self.abort()
 
-    def ask_for_body(self) -> None:
-        """Let the client send its body, where it waits to be asked."""
+    def _ask_for_body(self, limit: int) -> None:
+        """Let the client send its body, where it waits to be asked, or was made to wait."""
+        if declared_length(self.scope["headers"]) > limit:
+            raise BodyTooLarge(limit)
         if self._waits_for_100:
             self._waits_for_100 = False
             if not self.intake.size:

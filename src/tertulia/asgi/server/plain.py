@@ -1,9 +1,13 @@
 """Plain ASGI over a cycle: `receive` and `send`, for applications that do not know our push."""
 
 import asyncio
+import sys
+from typing import Final
 
 from tertulia.asgi.server.cycle import Cycle, Message
 from tertulia.asgi.wire import ClientLeft, Header
+
+_UNBOUNDED: Final = sys.maxsize
 
 
 class PlainAsgi:
@@ -19,19 +23,15 @@ class PlainAsgi:
 
     async def receive(self) -> Message:
         """Give the next message of the request."""
-        intake = self._cycle.intake
         if self._told:
             await self._cycle.ended()
             return {"type": "http.disconnect"}
-        intake.wanted = True
-        if not intake.complete and not intake.holds():
-            self._cycle.ask_for_body()
-            try:
-                await intake.more(None)
-            except ClientLeft:
-                return {"type": "http.disconnect"}
-        self._told = intake.complete
-        return {"type": "http.request", "body": intake.taken(), "more_body": not intake.complete}
+        try:
+            piece = await self._cycle.piece(_UNBOUNDED, None)
+        except ClientLeft:
+            return {"type": "http.disconnect"}
+        self._told = self._cycle.intake.complete
+        return {"type": "http.request", "body": piece, "more_body": not self._told}
 
     async def send(self, message: Message) -> None:
         """Take a message of the answer."""

@@ -74,12 +74,14 @@ class Server(uvicorn.Server):
     Who owns an open stream watches `draining` and ends it; what is still open after `graceful_s` is cut.
     """
 
-    def __init__(self, app: Application, server: ServerSettings, requests: RequestSettings) -> None:
+    def __init__(
+        self, app: Application, server: ServerSettings, requests: RequestSettings, *, websockets: bool = False
+    ) -> None:
         connection = partial(Connection, settings=requests)
         config = uvicorn.Config(
             app,
             http=cast("type[asyncio.Protocol]", connection),
-            ws="none",
+            ws="websockets-sansio" if websockets else "none",
             lifespan="off",
             interface="asgi3",
             log_config=None,
@@ -154,6 +156,7 @@ async def serve(
     server: ServerSettings,
     requests: RequestSettings,
     *,
+    websockets: bool = False,
     sockets: Sequence[socket.socket] | None = None,
     on_started: Callable[[str], None] | None = None,
     on_server: Callable[[Server], None] | None = None,
@@ -168,7 +171,7 @@ async def serve(
     """
     bound = list(sockets) if sockets is not None else bind(server.host, server.port)
     try:
-        running = _loaded(Server(app, server, requests), server)
+        running = _loaded(Server(app, server, requests, websockets=websockets), server)
         if on_server is not None:
             on_server(running)
         async with app.live():
