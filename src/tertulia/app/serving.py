@@ -1,50 +1,25 @@
 """The life of a server: lock the home, bring the database up, end what a dead process left, serve, drain, close."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 
 from tertulia.app.compose import App, compose, make_transport
 from tertulia.app.configuration import Loaded
-from tertulia.app.figures import make_observer, report_commit
-from tertulia.app.tables import metadata
+from tertulia.app.database import opened_storage
+from tertulia.app.figures import make_observer
 from tertulia.asgi.door import Door
 from tertulia.asgi.server import Server, bind, serve
 from tertulia.generation.recovery import end_orphans
 from tertulia.identity.users import ensure_admin
 from tertulia.observability.freeze import freeze_memory
 from tertulia.storage.home import HomeLock, make_home
-from tertulia.storage.migrations import migrate
-from tertulia.storage.writer import Storage, open_storage, parse_url
+from tertulia.storage.writer import Storage
 
 _log = structlog.get_logger("tertulia")
 _HEADROOM_S = 2.0
-
-
-def database_url(loaded: Loaded) -> str:
-    """Give the database's URL: as set, else the file in the home."""
-    return loaded.settings.database_url or f"sqlite:///{loaded.home.absolute() / 'tertulia.db'}"
-
-
-@asynccontextmanager
-async def opened_storage(loaded: Loaded, *, announce: bool = False) -> AsyncGenerator[Storage]:
-    """Open the database for a while; a SQLite one is brought up to date first.
-
-    Raises `HomeUnusable`, `DatabaseTooNew`, `DatabaseBehind`, `StorageUnavailable`.
-    """
-    make_home(loaded.home)
-    url = database_url(loaded)
-    if isinstance(parse_url(url), Path):
-        await asyncio.to_thread(migrate, url)
-    storage = open_storage(url, observer=report_commit, announce=announce)
-    await storage.open()
-    try:
-        yield storage
-    finally:
-        await storage.close()
 
 
 async def serve_home(loaded: Loaded, on_started: Callable[[str], None]) -> None:
@@ -114,5 +89,3 @@ async def _close(app: App) -> None:
     if app.made.local is not None:
         await app.made.local.close()
 
-
-__all__ = ["database_url", "metadata", "opened_storage", "serve_home"]

@@ -35,7 +35,7 @@ def load(home: Path | None, config: Path | None = None, *, verbose: bool = False
 
 def with_storage(loaded: Loaded, act: Callable[[Storage], Awaitable[T]]) -> T:
     """Open the database, act, close it again, and give what came of it."""
-    from tertulia.app.serving import opened_storage  # noqa: PLC0415 - a second of imports that `--help` need not pay
+    from tertulia.app.database import opened_storage  # noqa: PLC0415 - a second of imports that `--help` need not pay
 
     async def run() -> T:
         async with opened_storage(loaded, announce=True) as storage:

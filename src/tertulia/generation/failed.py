@@ -13,15 +13,14 @@ class GenerationFailed(TertuliaError):
 
     def __init__(self, started: Started, ended: Ended) -> None:
         why = ended.fault or Fault("internal", "The answer failed; the log has the reason.")
-        details: dict[str, Any] = {"generationId": started.generation_id, **(why.details or {})}
-        for name, value in (
-            ("conversationId", started.conversation_id),
-            ("userMessageId", started.user_message_id),
-            ("messageId", started.message_id),
-            ("partial", ended.partial or None),
-        ):
-            if value is not None:
-                details[name] = value
+        named = {
+            "generationId": started.generation_id,
+            "conversationId": started.conversation_id,
+            "userMessageId": started.user_message_id,
+            "messageId": started.message_id,
+            "partial": ended.partial or None,
+        }
+        details: dict[str, Any] = {**(why.details or {}), **{k: v for k, v in named.items() if v is not None}}
         retry_after = details.pop("retryAfter", None)
         super().__init__(why.message, details=details, retry_after=retry_after)
         self.code = why.code

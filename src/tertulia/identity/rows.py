@@ -1,6 +1,6 @@
 """The tables of identity, and every statement on them."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, Table, Text, bindparam, select
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, bindparam, select
 
 from tertulia.storage.statement import Id, Json, Micros, Nano, Statement, insert_ignoring, metadata, subject
 
@@ -28,7 +28,7 @@ api_key = Table(
     "api_key",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("user_id", Id, ForeignKey("user.id"), nullable=False, index=True, info=subject("erase")),
+    Column("user_id", Id, ForeignKey("user.id"), nullable=False, info=subject("erase")),
     Column("name", Text, nullable=False, info=subject("erase")),
     Column("digest", LargeBinary, nullable=False, unique=True, info=subject("erase")),
     Column("last4", Text, nullable=False, info=subject("erase")),
@@ -43,6 +43,8 @@ api_key = Table(
     Column("expires_at", Micros),
     Column("revoked_at", Micros),
 )
+
+Index("api_key_of_user", api_key.c.user_id)
 
 insert_user = insert_ignoring(user, "id", "name", "email", "role", "plan", "created_at", "version")
 insert_key = insert_ignoring(api_key, "id", "user_id", "name", "digest", "last4", "scopes", "created_at", "expires_at")

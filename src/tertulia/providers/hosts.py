@@ -34,4 +34,4 @@ HOSTS: Final[Mapping[str, Host]] = {
 }
 
 KEYLESS: Final = frozenset({"ollama", "inference", "local", "scripted"})
-"""Kinds that answer without a key; so does any host whose `base_url` the operator gave himself."""
+"""Kinds that may answer without a key; so may any host whose `base_url` the operator gave himself."""

@@ -7,7 +7,7 @@ import msgspec
 
 from tertulia.kernel.errors import Invalid
 from tertulia.kernel.secret import Secret
-from tertulia.providers.hosts import HOSTS, Kind
+from tertulia.providers.hosts import HOSTS, KEYLESS, Kind
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
 
@@ -76,7 +76,7 @@ def plan_provider(entry: ProviderSettings, environment: Mapping[str, str]) -> Pr
         kind=kind,
         base_url=base_url.rstrip("/"),
         keys=keys,
-        needs_key=not own_url and (host is None or host.key_env is not None) and kind != "inference",
+        needs_key=host is not None and host.key_env is not None and not own_url and kind not in KEYLESS,
         models=entry.models,
         strict=entry.strict_models,
         timeout_s=entry.timeout_s

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from tertulia.asgi.body import require_media
 from tertulia.asgi.exchange import Answer, Exchange, json_answer
 from tertulia.asgi.route import Parameter, Route
@@ -19,8 +21,10 @@ from tertulia.kernel.errors import Forbidden, Kind, TertuliaError
 from tertulia.kernel.ids import new_id
 from tertulia.kernel.secret import Secret
 from tertulia.models.names import ModelNotFound
+from tertulia.providers.port import Target
 from tertulia.providers.routing import Routing
 from tertulia.turn.ending import Cancel
+from tertulia.turn.request import Request
 from tertulia.wire.sizes import Sizes
 
 _CHAT_TAGS: Final = ("OpenAI",)
@@ -31,6 +35,13 @@ class UnsupportedParameter(TertuliaError):
 
     kind = Kind.MALFORMED
     code = "unsupported_parameter"
+
+
+class UnknownTool(TertuliaError):
+    """A server tool that the provider has not."""
+
+    kind = Kind.MALFORMED
+    code = "unknown_tool"
 
 
 class PlanForbids(Forbidden):
@@ -123,6 +134,8 @@ def _order(exchange: Exchange, chat: ChatRequest, routing: Routing, *, save_by_d
         fallbacks=chat.fallbacks,
         own_key=Secret(own.decode("latin-1")) if own else None,
     )
+    if chat.strict_params:
+        _require_taken(routing, targets[0], chat.request)
     generation_id, at = new_id(), now_us()
     model = chat.model or first.full
     save = chat.save if chat.save is not None else save_by_default
@@ -145,6 +158,29 @@ def _order(exchange: Exchange, chat: ChatRequest, routing: Routing, *, save_by_d
         opening=opening,
         on_disconnect=chat.on_disconnect or "auto",
     )
+
+
+def _require_built(chat: ChatRequest) -> None:
+    """Refuse what this version cannot honour, rather than answer as if it had."""
+    wanted = {
+        "character_id": chat.character_id,
+        "conversation_id": chat.conversation_id,
+        "parent_message_id": None if chat.parent_message_id is UNSET else chat.parent_message_id,
+        "prompt_template_name": chat.prompt_template_name,
+        "dictionary_ids": chat.dictionary_ids,
+        "world_book_ids": chat.world_book_ids,
+    }
+    for name, value in wanted.items():
+        if value:
+            raise UnsupportedParameter(f"This version does not know {name} yet; leave it out.")
+    if chat.server_tools:
+        raise UnknownTool(f"The provider has no server tool {chat.server_tools[0]!r}; send a function instead.")
+
+
+def _require_taken(routing: Routing, target: Target, request: Request) -> None:
+    dropped = routing.dropped(target, request)
+    if dropped:
+        raise UnsupportedParameter(f"{target.provider} does not take {', '.join(dropped)} (strict_params is on).")
 
 
 def _require_priority(principal: Principal, priority: str) -> None:
