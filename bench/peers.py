@@ -1,13 +1,14 @@
 """The peer: LiteLLM's proxy beside the floor and, where it is there, Tertulia with everything on.
 
-LiteLLM runs as its users start it, without database, keys or callbacks, which favours it. It is installed into a
-virtual environment that goes away with the run; `--keep DIR` keeps it for the next.
+LiteLLM runs as its users start it, with its master key and without database, budgets or callbacks, which favours it.
+It is installed into a virtual environment that goes away with the run; `--keep DIR` keeps it for the next.
 
 Run: python bench/peers.py [--litellm SPECIFIER] [--keep DIR] [--streams N]
 """
 
 import argparse
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -55,18 +56,18 @@ class Options:
     specifier: str
     keep: Path | None
     streams: int
+    without_us: bool
 
 
 def options(argv: Sequence[str]) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="bench/peers.py", description="Measure LiteLLM beside the floor and Tertulia."
-    )
+    parser = argparse.ArgumentParser(prog="bench/peers.py", description="Measure LiteLLM beside us.")
     parser.add_argument("--litellm", default=_LITELLM, help="what to install (default: %(default)s)")
     parser.add_argument("--keep", type=Path, help="keep the virtual environment in this folder, and use it again")
     parser.add_argument("--streams", type=int, default=100, help="paced streams at once (default: %(default)s)")
+    parser.add_argument("--without-tertulia", action="store_true", help="litellm and the floor alone")
     given = parser.parse_args(argv)
-    return Options(str(given.litellm), given.keep, int(given.streams))
+    return Options(str(given.litellm), given.keep, int(given.streams), bool(given.without_tertulia))
 
 
 def phases(streams: int) -> Sequence[Phase]:
@@ -80,17 +81,19 @@ def phases(streams: int) -> Sequence[Phase]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure, print, write; return 0, 1 where our own answers or books do not hold, 3 where something did not start."""
+    """Measure, print, write; return 0, 1 where our answers or books do not hold, 3 where something did not start."""
     asked = options(argv)
     with ExitStack() as stack:
         ground = run.prepare(stack)
         cores = {*ground.measured, *ground.instruments}
         facts = machine.describe(ground.folder, cores)
+        company = machine.Company(cores)
         try:
             record, names, findings = _measure(ground, asked)
         except StartError as error:
             run.say(str(error))
             return 3
+        facts["company"] = shares = company.shares()
     run.say("\n" + report.measured(record, names))
     _say_ratios(record)
     if findings:
@@ -100,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
     path = run.RESULTS / f"peers-{report.stamp()}.json"
     books = [asdict(finding) for finding in findings]
     report.write(path, record, {"machine": facts, "litellm": asked.specifier, "books": books}, [])
-    run.say(f"\n{path}")
+    run.say(f"\nothers on this machine took {shares['others']:.1%} of the cores\n{path}")
     ours = [fault for fault in record.faults if not fault.startswith("litellm")]
     return 1 if ours or not all(finding.holds for finding in findings) else 0
 
@@ -125,7 +128,7 @@ def install(ground: Ground, asked: Options) -> Path:
 
 def litellm(ground: Ground, upstream: System, command: Path) -> System:
     """Start LiteLLM's proxy with one worker."""
-    port = processes.free_port()
+    port, key = processes.free_port(), "sk-" + secrets.token_hex(24)
     config = ground.folder / "litellm.yaml"
     config.write_text(_CONFIG.format(instant=wire.INSTANT, paced=wire.paced_model(), upstream=upstream.port))
     path = os.pathsep.join((str(command.parent), os.environ.get("PATH", "")))
@@ -134,22 +137,23 @@ def litellm(ground: Ground, upstream: System, command: Path) -> System:
         "litellm",
         [str(command), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"],
         log=ground.folder / "litellm.log",
-        env=processes.environment(PATH=path, LITELLM_LOG="ERROR", LITELLM_LOCAL_MODEL_COST_MAP="True"),
+        env=processes.environment(
+            PATH=path, LITELLM_LOG="ERROR", LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_MASTER_KEY=key
+        ),
         cores=ground.measured,
     )
     took = processes.await_ready(child, port, "/health/liveliness", within_s=120)
     run.say(f"litellm was ready after {took:.1f} s")
-    return System(name="litellm", port=port, pid=child.pid)
+    return System(name="litellm", port=port, pid=child.pid, key=key)
 
 
 def _measure(ground: Ground, asked: Options) -> tuple[Record, list[str], list[Finding]]:
     command = install(ground, asked)
     upstream = systems.upstream(ground)
     tested = [systems.floor(ground, upstream), litellm(ground, upstream, command)]
-    ours = server.Server(ground, upstream) if server.installed() else None
-    if ours is None:
-        run.say("`python -m tertulia` does not exist here: its column is left out")
-    else:
+    ours = None
+    if not asked.without_us:
+        ours = server.Server(ground, upstream)
         tested.append(ours.start())
     where = Field(ground=ground, upstream=upstream, tested=tested, references=[upstream])
     began = time.monotonic()
