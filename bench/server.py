@@ -199,9 +199,3 @@ class Server:
 
     def _resident_mb(self) -> float:
         return meter.resident_mib(self._pid) * 1.048576
-
-
-def last_lines(folder: Path) -> str:
-    """Return the end of the server's log, for a report of failure."""
-    log = folder / "server.log"
-    return log.read_text(errors="replace")[-1500:] if log.exists() else ""
