@@ -49,6 +49,8 @@ class Judge:
             completion = self._completion.decode(body)
         except msgspec.DecodeError as error:
             return f"not a completion: {error}"
+        if len(completion.choices) != 1:
+            return f"{len(completion.choices)} choices"
         choice = completion.choices[0]
         if choice.message.content != self._text or choice.finish_reason != "stop":
             return "the text is not the upstream's"

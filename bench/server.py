@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Collection
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final, Literal, get_args
 
 import evidence
