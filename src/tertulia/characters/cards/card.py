@@ -6,7 +6,6 @@ exported as it was imported; an edit patches only the places that it touches.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,23 +13,8 @@ import msgspec
 
 from tertulia.characters.cards.fields import Fields, read_fields
 from tertulia.characters.cards.remarks import CardWarning, Remarks
-from tertulia.characters.cards.shapes import LorebookKind, Shape
-from tertulia.characters.cards.tree import Tree, arm
-
-
-class Format(StrEnum):
-    """The container that a card came in."""
-
-    PNG = "png"
-    APNG = "apng"
-    WEBP = "webp"
-    JPEG = "jpeg"
-    CHARX = "charx"
-    BYAF = "byaf"
-    JSON = "json"
-    YAML = "yaml"
-    MD = "md"
-    TXT = "txt"
+from tertulia.characters.cards.shapes import Format, LorebookKind, Shape
+from tertulia.characters.cards.tree import Object, Tree, arm, settle
 
 
 class Card(msgspec.Struct, frozen=True, dict=True):
@@ -55,6 +39,10 @@ class Card(msgspec.Struct, frozen=True, dict=True):
             kept = {name: getattr(fields, name) for name in ("extensions", "character_book", "extra")}
             fields = msgspec.structs.replace(written, **kept)
         return fields, remarks.as_tuple()
+
+    def reshaped(self, shape: Shape, root: Object) -> "Card":
+        """Return the same card with another tree, which may be armed."""
+        return Card(shape, settle(root, Remarks()), self.fallback_name, self.prose)
 
     @property
     def fields(self) -> Fields:

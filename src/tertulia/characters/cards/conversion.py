@@ -4,10 +4,11 @@ A tree made here is *armed* (see `tree`) and the caller's own. What is valid alr
 included; unknown keys survive at every level.
 """
 
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from tertulia.characters.cards.books import conform_book, downgrade_book, upgrade_book
-from tertulia.characters.cards.card import Card
+from tertulia.characters.cards.card import Card, EmbeddedFile
 from tertulia.characters.cards.fields import (
     TEXTGEN_EXTENSION,
     V1_FIELDS,
@@ -17,12 +18,20 @@ from tertulia.characters.cards.fields import (
     place,
     textgen_rest,
 )
+from tertulia.characters.cards.remarks import Remarks
 from tertulia.characters.cards.shapes import SPEC_V2, SPEC_V3, Shape
 from tertulia.characters.cards.tree import Object, arm, is_array, is_object
 
 _TEXTS = V2_FIELDS[:11]
 _LISTS = ("alternate_greetings", "tags")
 _DEFAULT_ICON = [{"type": "icon", "uri": "ccdefault:", "name": "main", "ext": "png"}]
+
+
+class Spec(StrEnum):
+    """A specification to write a card in."""
+
+    V2 = "v2"
+    V3 = "v3"
 
 
 class Downgraded(NamedTuple):
@@ -51,6 +60,42 @@ def as_v2(card: Card) -> Downgraded:
         remark = f"[Made from a V3 card. Not in this V2 copy: {', '.join(dropped)}.]"
         data["creator_notes"] = f"{data['creator_notes']}\n\n{remark}".lstrip()
     return Downgraded(_labelled(root, data, SPEC_V2, "2.0"), dropped)
+
+
+def tree_for(card: Card, spec: Spec | None, remarks: Remarks) -> Object:
+    """Return the card's own tree, or the one that `spec` asks for, noting what that one has not."""
+    if spec is None:
+        return arm(card.tree)
+    if spec is Spec.V3:
+        return as_v3(card)
+    tree, dropped = as_v2(card)
+    if dropped:
+        remarks.add("fields_left_out", f"V2 has no place for these, they are not in it: {', '.join(dropped)}.")
+    return tree
+
+
+def distinct(files: tuple[EmbeddedFile, ...]) -> list[EmbeddedFile]:
+    """Return the files without those that the card names twice in the same way."""
+    return list({(file.uri, file.type, file.name): file for file in files}.values())
+
+
+def relocate(tree: Object, file: EmbeddedFile, uri: str) -> None:
+    """Point the asset that names `file` at `uri`, in a V2 or V3 tree; V3 gets one if none names it."""
+    data = tree.get("data")
+    if not is_object(data):
+        return
+    assets = data.get("assets")
+    named = [asset for asset in assets if is_object(asset) and _names(asset, file)] if is_array(assets) else []
+    for asset in named:
+        asset["uri"] = uri
+    if not named and tree.get("spec") == SPEC_V3 and uri != "ccdefault:":
+        added = {"type": file.type, "uri": uri, "name": file.name, "ext": file.ext}
+        data["assets"] = [*(assets if is_array(assets) else []), added]
+
+
+def _names(asset: Object, file: EmbeddedFile) -> bool:
+    same = asset.get("uri") == file.uri and asset.get("type") == file.type
+    return same and (asset.get("name") or "") == file.name
 
 
 def _labelled(root: Object, data: Object, spec: str, version: str) -> Object:

@@ -8,9 +8,8 @@ import msgspec
 from tertulia.characters.cards.card import Card
 from tertulia.characters.cards.conversion import as_v2, as_v3
 from tertulia.characters.cards.fields import PLACES, V1_FIELDS, V3_ONLY, Fields, body, place
-from tertulia.characters.cards.remarks import Remarks
 from tertulia.characters.cards.shapes import Shape
-from tertulia.characters.cards.tree import Object, arm, settle
+from tertulia.characters.cards.tree import Object, arm
 
 EDITABLE: Final = frozenset(Fields.__struct_fields__) - {"extra"}
 _ROOT_COPIES: Final = {**{name: name for name in (*V1_FIELDS, "tags")}, "creator_notes": "creatorcomment"}
@@ -36,7 +35,7 @@ def edit(card: Card, changes: Mapping[str, Any]) -> Card:
     root = arm(card.tree)
     for name, value in touched.items():
         _patch(root, card.shape, name, value)
-    return Card(card.shape, settle(root, Remarks()), card.fallback_name, card.prose)
+    return card.reshaped(card.shape, root)
 
 
 def _plain(value: Any) -> Any:
@@ -46,15 +45,11 @@ def _plain(value: Any) -> Any:
 
 def _with_room_for(card: Card, names: frozenset[str]) -> Card:
     if names & set(V3_ONLY) and card.shape is not Shape.V3:
-        return _reshaped(card, Shape.V3, as_v3(card))
+        return card.reshaped(Shape.V3, as_v3(card))
     native = _NATIVE.get(card.shape)
     if native is None or all(name in native or name in card.tree.root for name in names):
         return card
-    return _reshaped(card, Shape.V2, as_v2(card).tree)
-
-
-def _reshaped(card: Card, shape: Shape, root: Object) -> Card:
-    return Card(shape, settle(root, Remarks()), card.fallback_name, card.prose)
+    return card.reshaped(Shape.V2, as_v2(card).tree)
 
 
 def _patch(root: Object, shape: Shape, name: str, value: Any) -> None:

@@ -1,10 +1,10 @@
 """Tells what a parsed object is: a card of some generation, or a lorebook of some program."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from tertulia.characters.cards.remarks import Remarks
-from tertulia.characters.cards.tree import Object, is_array, is_object
+from tertulia.characters.cards.tree import Object, Tree, is_array, is_object
 
 
 class Shape(StrEnum):
@@ -26,6 +26,30 @@ class LorebookKind(StrEnum):
     NOVELAI = "novelai"
     AGNAI = "agnai"
     RISU = "risu"
+
+
+class Format(StrEnum):
+    """The container that a card came in."""
+
+    PNG = "png"
+    APNG = "apng"
+    WEBP = "webp"
+    JPEG = "jpeg"
+    CHARX = "charx"
+    BYAF = "byaf"
+    JSON = "json"
+    YAML = "yaml"
+    MD = "md"
+    TXT = "txt"
+
+
+class Found(NamedTuple):
+    """A parsed object, what it is and came in, the text around it, and the files that its container had for it."""
+
+    kind: Shape | LorebookKind
+    tree: Tree
+    format: Format
+    prose: str = ""
 
 
 SPEC_V2 = "chara_card_v2"
@@ -96,3 +120,10 @@ def _unlabelled(tree: Object, remarks: Remarks) -> Shape | None:
         return None
     remarks.add("unknown_spec", "The card does not say which specification it follows; it was read as V2.")
     return Shape.V2
+
+
+def lorebook_name(kind: LorebookKind, tree: Object) -> str:
+    """Return the name that a lorebook gives itself, or ""."""
+    inner = tree.get("data") if kind is LorebookKind.LOREBOOK_V3 else tree
+    name = inner.get("name") if is_object(inner) else None
+    return name.strip() if isinstance(name, str) else ""

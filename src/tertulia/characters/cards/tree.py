@@ -9,7 +9,7 @@ travel with whatever moves them).
 import re
 import sys
 from collections.abc import Iterable
-from typing import Any, Final, Self, TypeGuard
+from typing import Any, Final, Self, TypeGuard, cast
 
 import msgspec
 
@@ -86,10 +86,7 @@ def settle(root: Object, remarks: Remarks) -> Tree:
     pending: list[tuple[Any, str]] = [(root, "")]
     while pending:
         node, at = pending.pop()
-        if is_object(node) and any(_UNSTORABLE.search(key) for key in node):
-            _rename_keys(node, remarks)
-        members: Iterable[tuple[Any, Any]] = node.items() if is_object(node) else enumerate(node)
-        for key, value in members:
+        for key, value in _members(node, remarks):
             if isinstance(value, Number):
                 literals[pointer(at, key)] = value.literal
                 node[key] = value.plain
@@ -101,10 +98,14 @@ def settle(root: Object, remarks: Remarks) -> Tree:
     return Tree(root, literals)
 
 
-def _rename_keys(node: Object, remarks: Remarks) -> None:
-    entries = [(_storable(key, remarks), value) for key, value in node.items()]
-    node.clear()
-    node.update(entries)
+def _members(node: Any, remarks: Remarks) -> Iterable[tuple[Any, Any]]:
+    if not is_object(node):
+        return cast("Iterable[tuple[Any, Any]]", enumerate(node))
+    if any(_UNSTORABLE.search(key) for key in node):
+        renamed = [(_storable(key, remarks), value) for key, value in node.items()]
+        node.clear()
+        node.update(renamed)
+    return node.items()
 
 
 def _storable(text: str, remarks: Remarks) -> str:
