@@ -46,7 +46,7 @@ def _truth(raw: bytes) -> int:
 
 
 def _numeric(raw: bytes) -> int | float:
-    """A sum of integers is an `int`, anything else a `float`, as on SQLite.
+    """A sum of integers is an `int`, what shows places after the point a `float`, as on SQLite.
 
     Four 16-bit fields (count of digits, weight of the first, sign, digits shown after the point), then the digits to
     base 10,000.

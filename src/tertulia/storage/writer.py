@@ -7,6 +7,7 @@ cause is gone. Rows are tuples: ids are `bytes`, JSON is `str`, truth is 0 or 1,
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,6 +18,8 @@ from tertulia.storage.statement import Bound
 from tertulia.storage.unit import Outcome, Unit
 
 Row = tuple[Any, ...]
+
+_UNFIT: Final = re.compile(r":memory:|\?")
 
 PATIENCE: Final = 5.0
 """Seconds for which a unit or a read waits for a database that is locked or away."""
@@ -142,6 +145,6 @@ def parse_url(url: str) -> Path | str:
     dialect = scheme.partition("+")[0]
     if mark and dialect in ("postgresql", "postgres"):
         return f"postgresql://{rest}"
-    if mark and dialect == "sqlite" and rest.startswith("/") and len(rest) > 1 and ":memory:" not in rest:
+    if mark and dialect == "sqlite" and rest.startswith("/") and len(rest) > 1 and not _UNFIT.search(rest):
         return Path(rest[1:])
     raise DatabaseUrlInvalid("The database URL must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE.")
