@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from tertulia.turn.events import Citation, Delta, Image, Opaque, Reasoning, Refusal, Text, ToolCallDelta
-from tertulia.wire.openai_chat import Json, annotation, image, native_fields, packed_detail, split_native
+from tertulia.wire.citations import annotations
+from tertulia.wire.openai_chat import Json, image, native_fields, packed_detail, split_native
 from tertulia.wire.replay import Piece
 
 encode_json: Final = msgspec.json.Encoder().encode
@@ -62,8 +63,8 @@ class Deltas:
             case Image():
                 fields = {"images": [{**image(event.url), "index": self._next(event.choice, "images")}]}
             case Citation():
-                index = self._next(event.choice, "annotations")
-                return encode_json({"annotations": [{**annotation(event), "index": index}]})
+                notes = [{**note, "index": self._next(event.choice, "annotations")} for note in annotations(event)]
+                return encode_json({"annotations": notes})
             case Opaque():
                 opaque = {"wire": event.wire, "data": event.data}
                 return encode_json(self._kept(event.choice, Piece(opaque, event.part)))

@@ -5,16 +5,16 @@ Beside OpenAI's own fields stand their camelCase twins, and the fields that host
 """
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType, field
 
 from tertulia.turn.content import ToolCall
-from tertulia.turn.events import Citation
 from tertulia.turn.fold import Choice
 from tertulia.turn.usage import Usage
+from tertulia.wire.citations import annotations
 from tertulia.wire.replay import Piece, pack, piece_of
 
 Json = dict[str, Any]
@@ -121,7 +121,7 @@ def answer_message(choice: Choice, kept: Json) -> Json:
     if choice.images:
         message["images"] = [image(url) for url in choice.images]
     if choice.citations:
-        message["annotations"] = [annotation(citation) for citation in choice.citations]
+        message["annotations"] = [each for citation in choice.citations for each in annotations(citation)]
     return message | kept
 
 
@@ -136,26 +136,6 @@ def tool_call(call: ToolCall) -> Json:
 def image(url: str) -> Json:
     """Write an image that a model made."""
     return {"type": "image_url", "image_url": {"url": url}}
-
-
-def annotation(citation: Citation) -> Json:
-    """Write a source as an annotation.
-
-    A web page of another wire becomes a `url_citation` with an empty span, since other wires say what they cite and not
-    where. What is no web page keeps its own form, under its own type.
-    """
-    data = citation.data
-    if citation.wire == "openai":
-        return data
-    page: Json = data["web"] if isinstance(data.get("web"), dict) else data
-    url = page.get("url") or page.get("uri")
-    if not isinstance(url, str):
-        kind = str(data.get("type") or citation.wire)
-        return {"type": kind, kind: data}
-    found: Json = {"url": url, "title": page.get("title") or url, "start_index": 0, "end_index": 0}
-    if data.get("cited_text"):
-        found["content"] = data["cited_text"]
-    return {"type": "url_citation", "url_citation": found}
 
 
 def native_fields(opaque: Json) -> Json | None:
@@ -217,18 +197,3 @@ def _accumulate_list(whole: list[Any], pieces: list[Any]) -> None:
 
 def _index(entry: Any) -> Any:
     return cast("Json", entry).get("index") if isinstance(entry, dict) else None
-
-
-def joined_logprobs(pieces: Iterable[Any]) -> Json | None:
-    """Put the log probabilities of a stream together: the lists of each name, joined."""
-    joined: dict[str, list[Any]] = {}
-    for piece in pieces:
-        for name, values in logprobs_block(piece).items():
-            if isinstance(values, list):
-                joined.setdefault(name, []).extend(cast("list[Any]", values))
-    return {"content": None, "refusal": None, **joined} if joined else None
-
-
-def logprobs_block(value: Any) -> Json:
-    """Give log probabilities in OpenAI's form: an object, or a bare list of the content's."""
-    return cast("Json", value) if isinstance(value, dict) else {"content": value, "refusal": None}

@@ -18,7 +18,8 @@ from tertulia.turn.unfold import unfold
 from tertulia.turn.usage import Usage
 from tertulia.wire.deltas import Deltas, beside, encode_json, more_fields
 from tertulia.wire.endings import failure_details, fault_of
-from tertulia.wire.openai_chat import logprobs_block, tool_call
+from tertulia.wire.logprobs import logprobs_block
+from tertulia.wire.openai_chat import tool_call
 from tertulia.wire.sse import DONE, HEARTBEAT, frame
 
 Json = dict[str, Any]

@@ -26,15 +26,14 @@ from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.unfold import unfold
 from tertulia.wire.deltas import Deltas, beside, encode_json, more_fields
 from tertulia.wire.endings import failure_details, fault_of, fault_of_gap
+from tertulia.wire.logprobs import joined_logprobs, logprobs_block
 from tertulia.wire.openai_chat import (
     AnswerChoice,
     Completion,
     Error,
     FinishReason,
     answer_message,
-    joined_logprobs,
     kept_fields,
-    logprobs_block,
     split_native,
     usage_block,
 )
