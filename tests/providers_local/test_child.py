@@ -65,6 +65,22 @@ def test_whose_parent_is_gone_already_it_does_not_load(demo: Gguf) -> None:
     assert (done.returncode, done.stdout) == (0, b"")
 
 
+def test_it_keeps_nothing_open_of_its_parents(demo: Gguf) -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    command = [sys.executable, "-m", MODULE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(msgspec.json.encode(launch(demo.path)) + b"\n")
+        process.stdin.flush()
+        assert isinstance(msgspec.json.decode(process.stdout.readline(), type=Report), Ready)
+        os.close(writing)
+        os.set_blocking(reading, False)
+        assert os.read(reading, 1) == b""  # the end of the pipe; were it still open, there would be nothing to read yet
+        os.close(reading)
+
+
 async def test_a_file_that_is_no_model_is_refused_with_the_engines_reason(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     path = tmp_path / "x.gguf"

@@ -67,7 +67,7 @@ async def killed(model: LocalModel, number: signal.Signals) -> int:
 async def test_it_answers_whole_and_streamed(model: LocalModel, connect: Connect) -> None:
     assert model.health == Health("absent")
     endpoint = await model.ready()
-    assert model.health.state == "ready"
+    assert (model.health.state, model.endpoint) == ("ready", endpoint)
     async with connect(endpoint) as session:
         whole = await answer(session, endpoint, asked(FRANCE))
         body = asked(FRANCE, stream=True, stream_options={"include_usage": True})
@@ -150,7 +150,7 @@ async def test_the_caller_goes_on_while_it_loads(demo: Gguf) -> None:
     model = LocalModel(demo)
     try:
         model.start()
-        assert model.health.state == "loading"
+        assert (model.health.state, model.endpoint) == ("loading", None)
         with pytest.raises(ModelUnavailable, match="still loading") as raised:
             await model.ready(timeout_s=0.01)
         assert (raised.value.kind, raised.value.code) == (Kind.UNAVAILABLE, "provider_unavailable")

@@ -9,7 +9,6 @@ Standard output carries the one line of the handshake; whatever else prints goes
 logged: the engine logs errors only.
 """
 
-import contextlib
 import ctypes
 import importlib
 import os
@@ -26,9 +25,9 @@ from tertulia.providers.local.handshake import Launch, Ready, Refusal, Report
 
 SET_PARENT_DEATH_SIGNAL: Final = 1  # prctl(2), PR_SET_PDEATHSIG
 ERRORS_ONLY: Final = 1
+MOST_DESCRIPTORS: Final = 1 << 16
 MOST_THREADS: Final = 8  # a small model only loses by more: each layer ends with all threads waiting for the slowest
 QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
-POLITENESS: Final = 5  # the server that we belong to comes first
 
 DEMO_TEMPLATE: Final = (
     "{% for message in messages %}"
@@ -48,6 +47,7 @@ The file's presents the model as a product of its makers. With it, and the quant
 
 def main() -> int:
     """Serve until the parent is gone; the exit status says whether the model could be loaded."""
+    os.closerange(3, MOST_DESCRIPTORS)  # a lock or a socket of the server's must not outlive it in here
     report = claim_stdout()
     line = sys.stdin.buffer.readline()
     try:
@@ -89,14 +89,12 @@ def follow_parent(parent: int) -> None:
 
 
 def settle() -> None:
-    """Stand back behind the server, and leave no image of memory, with its prompts, on disk after a native abort."""
+    """Leave signals to the parent, and no image of memory, with its prompts, on disk after a native abort."""
     ignore_signals()
     if sys.platform != "win32":
         import resource  # noqa: PLC0415  # only where it exists
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with contextlib.suppress(OSError):  # a sandbox may forbid it
-            os.nice(POLITENESS)
 
 
 def ignore_signals() -> None:
@@ -144,8 +142,9 @@ def _size(params: Any, launch: Launch) -> None:
     params.n_ctx = engine.context * engine.slots
     params.n_predict = engine.max_tokens
     params.cache_ram_mib = engine.cache_mib
-    # Making tokens waits for memory more than for cores, and two threads on two cores that are not all ours make
-    # fewer than one does: whoever is descheduled, the other waits for. Reading a prompt gains by every core.
+    # Making tokens waits for memory more than for cores: on two idle cores a second thread brings a fifth, on two busy
+    # ones it costs nine tenths, since at each layer all wait for the one that is not running. And the server needs a
+    # core. Reading a prompt gains by every core.
     params.cpuparams.n_threads = engine.threads or min(MOST_THREADS, max(1, available // 2))
     params.cpuparams_batch.n_threads = engine.batch_threads or min(MOST_THREADS, available)
 

@@ -106,6 +106,11 @@ class LocalModel:
         """How the model is now."""
         return self._health
 
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where it is served, if it is served now: `ready` without the wait."""
+        return self._endpoint
+
     def start(self) -> None:
         """Begin to load, in the background, where that has not begun; also again after a failure and its rest."""
         if self._closing.is_set() or (self._watch is not None and not self._watch.done()):
