@@ -69,7 +69,7 @@ class _Block:
         self.call = call
         self.input: list[str] = []
         self.thinking: list[str] = []
-        self.signature: list[str] = []
+        self.signature = ""
 
 
 class _Answer:
@@ -91,7 +91,7 @@ class _Answer:
                 out.extend(Citation(note, WIRE, part=index) for note in dicts_of(start.get("citations")))
             case "thinking":
                 self._think(index, block, text_of(start.get("thinking")) or "", out)
-                block.signature.append(text_of(start.get("signature")) or "")
+                block.signature = text_of(start.get("signature")) or ""
             case "tool_use":
                 self._calls += 1
                 name, identity = text_of(start.get("name")), text_of(start.get("id"))
@@ -110,7 +110,7 @@ class _Answer:
             case "thinking_delta":
                 self._think(index, self._block(index, "thinking"), delta.thinking, out)
             case "signature_delta":
-                self._block(index, "thinking").signature.append(delta.signature)
+                self._block(index, "thinking").signature = delta.signature
             case "input_json_delta":
                 self._argue(index, self._block(index, "tool_use"), delta.partial_json, out)
             case "citations_delta" if delta.citation is not None:
@@ -125,8 +125,8 @@ class _Answer:
             case "text":
                 pass
             case "thinking" if block is not None:
-                if signature := "".join(block.signature):
-                    kept = {"type": "thinking", "thinking": "".join(block.thinking), "signature": signature}
+                if block.signature:
+                    kept = {"type": "thinking", "thinking": "".join(block.thinking), "signature": block.signature}
                     out.append(Reasoning("", part=index, opaque={"wire": WIRE, "data": kept}))
             case "redacted_thinking" if block is not None:
                 out.append(Reasoning("", part=index, opaque={"wire": WIRE, "data": block.start}))
