@@ -1,7 +1,6 @@
 """The composition: settings to rooms, rooms to doors. One function; no room knows another but by what it is handed."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 import msgspec
 import structlog
@@ -15,6 +14,7 @@ from tertulia.asgi.openapi import openapi_document
 from tertulia.asgi.route import Route
 from tertulia.conversations.ending import store_answers
 from tertulia.faces.generations.routes import routes as generations_routes
+from tertulia.faces.openai.routes import Defaults
 from tertulia.faces.openai.routes import routes as openai_routes
 from tertulia.faces.operator.routes import Check
 from tertulia.faces.operator.routes import routes as operator_routes
@@ -114,7 +114,7 @@ def _routes(
         generations=generations,
         routing=routing,
         sizes=_sizes(loaded),
-        save_by_default=settings.chat.save_by_default,
+        defaults=Defaults(settings.chat.save_by_default, settings.chat.on_disconnect),
         started_at=now_us(),
     )
     described += generations_routes(generations=generations, heartbeat_s=settings.streaming.heartbeat_s)
@@ -156,7 +156,7 @@ def _prices(loaded: Loaded, made: Made) -> Prices:
             raise ConfigurationError(f"The setting 'prices.{name}' is malformed: {error}.") from None
     hosts = {plan.name: plan.prices for plan in made.plans.values() if plan.prices}
     free = frozenset(name for name, plan in made.plans.items() if plan.kind in {"local", "scripted"})
-    return Prices(configured=configured, hosts=hosts, free=free, per_usd=Decimal(loaded.settings.per_usd))
+    return Prices(configured=configured, hosts=hosts, free=free)
 
 
 def _naming(loaded: Loaded, made: Made) -> Naming:

@@ -6,13 +6,13 @@ Each section is a struct that its room owns; this file only says which section i
 import os
 import tomllib
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
 
 from tertulia.asgi.settings import RequestSettings, ServerSettings
+from tertulia.generation.order import OnDisconnect
 from tertulia.generation.queue import QueueSettings
 from tertulia.generation.runner import StreamingSettings
 from tertulia.kernel.errors import Kind, TertuliaError
@@ -35,16 +35,9 @@ class ChatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[chat]`: what is kept, and for how long."""
 
     save_by_default: bool = False
-    on_disconnect: str = "auto"
+    on_disconnect: OnDisconnect = "auto"
     stream_buffer_s: float = 300
     ephemeral_mb: int = 64
-
-
-class Switch(msgspec.Struct, frozen=True):
-    """A section of the contract that this version does not act on, but for being switched off."""
-
-    enabled: bool | None = None
-    enforce: bool | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +59,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     local_model: LocalModelSettings = LocalModelSettings()
     database_url: str = ""
     admin_api_key: Secret | None = None
-    per_usd: Decimal = Decimal(1)
     test_mode: bool = False
 
 
@@ -86,6 +78,10 @@ _LATER: Final = frozenset(
     | {"routing"}
 )
 _NOT_SETTINGS: Final = frozenset({"home", "config", "redis_url"})
+_LATER_KEYS: Final = {
+    "chat": frozenset({"history_messages", "events_kept_h", "default_character"}),
+    "logging": frozenset({"file", "rotate_mb", "keep", "payloads"}),
+}
 _OFF: Final = {"limits": "enabled", "credits": "enforce", "moderation": "enabled"}
 
 
@@ -178,6 +174,11 @@ def _take_later(tree: dict[str, Any]) -> list[str]:
             off = name == _OFF.get(section) and str(value).lower() in {"false", "0", "no", "off"}
             if not off:
                 idle.append(f"{section}.{name}".rstrip("."))
+    for section, later in _LATER_KEYS.items():
+        branch = tree.get(section)
+        if isinstance(branch, dict):
+            held = cast("dict[str, Any]", branch)
+            idle += [f"{section}.{name}" for name in sorted(later & held.keys()) if held.pop(name) is not None]
     return idle
 
 

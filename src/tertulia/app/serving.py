@@ -88,4 +88,3 @@ async def _close(app: App) -> None:
     await app.generations.drain(0)
     if app.made.local is not None:
         await app.made.local.close()
-

@@ -6,12 +6,11 @@ import msgspec
 
 from tertulia.generation import rows
 from tertulia.generation.log import Log
-from tertulia.generation.runner import Run
 from tertulia.identity.principal import Principal
 from tertulia.kernel.errors import Forbidden, NotFound
 from tertulia.storage.writer import Storage
 from tertulia.turn.codec import decode_events
-from tertulia.turn.ending import Cancel
+from tertulia.turn.ending import Cancel, Ending
 from tertulia.turn.events import Fault
 from tertulia.turn.usage import Usage
 
@@ -66,6 +65,35 @@ def stored(row: tuple[Any, ...]) -> Stored:
     )
 
 
+def stored_of_ending(ending: Ending, state: str, last_n: int) -> Stored:
+    """Say of one that lived in memory what its row would say."""
+    return Stored(
+        id=ending.generation_id,
+        user_id=ending.user_id,
+        conversation_id=ending.conversation_id,
+        message_id=None,
+        anchor_id=None,
+        key_id=ending.key_id,
+        face=ending.face,
+        model=ending.model,
+        provider=ending.provider,
+        state=state,
+        owner=b"",
+        epoch=0,
+        last_n=last_n,
+        attempts=list(ending.attempts),
+        usage=ending.usage,
+        charged=None,
+        cancel=ending.cancel,
+        created_at=ending.created_at,
+        started_at=ending.started_at,
+        first_token_at=ending.first_token_at,
+        ended_at=ending.ended_at,
+        finish=ending.finish,
+        error=ending.fault,
+    )
+
+
 def require_owner(principal: Principal, user_id: bytes) -> None:
     """Let the owner pass, and supervisors; raise `Forbidden` for everybody else."""
     if principal.user_id != user_id and not principal.at_least("supervisor"):
@@ -90,6 +118,3 @@ async def stored_log(storage: Storage, generation_id: bytes) -> Log:
             raise RuntimeError(f"the log of generation {generation_id.hex()} lacks entry {len(log.entries) + 1}")
         log.append(decode_events(entries))
     return log or Log()
-
-
-Found = Run | Stored

@@ -4,10 +4,27 @@ import asyncio
 from collections import OrderedDict
 from typing import Final, final
 
-from tertulia.generation.runner import Run
-from tertulia.turn.events import Reasoning, Text, ToolCallDelta
+import msgspec
 
-_ENTRY_BYTES: Final = 150  # what an entry's objects weigh beside its text, about
+from tertulia.generation.access import Stored
+from tertulia.generation.log import Log
+from tertulia.turn.events import Event, Reasoning, Text, ToolCallDelta
+
+_ENTRY_BYTES: Final = 160  # what an entry's objects weigh beside its text, about
+_BASE_BYTES: Final = 1500  # what one that is kept weighs beside its entries, about
+
+
+class KeptRun(msgspec.Struct, frozen=True):
+    """What is left of a run: what a stored one's row would say, and its log. Not its prompt."""
+
+    row: Stored
+    log: Log
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    kept: KeptRun
+    size: int
+    until: float
 
 
 @final
@@ -17,39 +34,35 @@ class Kept:
     def __init__(self, *, seconds: float, most_bytes: int) -> None:
         self._seconds = seconds
         self._most = most_bytes
-        self._runs: OrderedDict[bytes, tuple[Run, int, float]] = OrderedDict()
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._bytes = 0
 
-    def put(self, run: Run) -> None:
+    def put(self, kept: KeptRun) -> None:
         """Keep a run that has just ended."""
-        size = _weight(run)
-        now = asyncio.get_running_loop().time()
-        self._runs[run.order.generation_id] = (run, size, now + self._seconds)
+        size = _BASE_BYTES + sum(map(_weight, kept.log.entries))
+        until = asyncio.get_running_loop().time() + self._seconds
+        self._entries[kept.row.id] = _Entry(kept, size, until)
         self._bytes += size
         self.expire()
 
-    def get(self, generation_id: bytes) -> Run | None:
+    def get(self, generation_id: bytes) -> KeptRun | None:
         """Give one that is still there."""
         self.expire()
-        found = self._runs.get(generation_id)
-        return found[0] if found else None
+        found = self._entries.get(generation_id)
+        return found.kept if found else None
 
     def expire(self) -> None:
         """Let go of what is over its time, and of the oldest while all are too much."""
         now = asyncio.get_running_loop().time()
-        while self._runs:
-            oldest, (_, size, until) = next(iter(self._runs.items()))
-            if until > now and self._bytes <= self._most:
+        while self._entries:
+            oldest = next(iter(self._entries.values()))
+            if oldest.until > now and self._bytes <= self._most:
                 return
-            del self._runs[oldest]
-            self._bytes -= size
+            self._entries.popitem(last=False)
+            self._bytes -= oldest.size
 
 
-def _weight(run: Run) -> int:
-    weight = _ENTRY_BYTES * len(run.log.entries)
-    for event in run.log.entries:
-        if isinstance(event, Text | Reasoning):
-            weight += len(event.text)
-        elif isinstance(event, ToolCallDelta):
-            weight += len(event.arguments)
-    return weight
+def _weight(event: Event) -> int:
+    if isinstance(event, Text | Reasoning):
+        return _ENTRY_BYTES + len(event.text)
+    return _ENTRY_BYTES + (len(event.arguments) if isinstance(event, ToolCallDelta) else 0)

@@ -39,7 +39,7 @@ class Log:
     def append(self, batch: Sequence[Event]) -> None:
         """Add entries, and tell those who want to know."""
         self.entries.extend(batch)
-        for call in self._calls:
+        for call in tuple(self._calls):  # a call may take registrations back
             call()
 
     def take_over(self, epoch: int) -> None:

@@ -8,10 +8,17 @@ import structlog
 
 from tertulia.accounting.usage import usage_owner
 from tertulia.generation import rows
-from tertulia.generation.access import Found, GenerationExpired, Stored, find_stored, require_owner, stored_log
+from tertulia.generation.access import (
+    GenerationExpired,
+    Stored,
+    find_stored,
+    require_owner,
+    stored_log,
+    stored_of_ending,
+)
 from tertulia.generation.disk import Disk, EventRows, NoDisk
 from tertulia.generation.ending import Contributor
-from tertulia.generation.kept import Kept
+from tertulia.generation.kept import Kept, KeptRun
 from tertulia.generation.log import Log
 from tertulia.generation.order import Order
 from tertulia.generation.runner import Lane, Report, Run, StreamingSettings
@@ -23,6 +30,9 @@ from tertulia.storage.writer import Storage
 from tertulia.turn.codec import encode_events
 from tertulia.turn.ending import Cancel
 from tertulia.turn.events import Started
+
+Found = Run | KeptRun | Stored
+"""A generation: going on here, lately ended in memory, or in the database."""
 
 _log = structlog.get_logger("tertulia.generation")
 
@@ -94,10 +104,14 @@ class Generations:
 
         Raises `NotFound`, `Forbidden`, or `GenerationExpired` for an ephemeral one that is gone from memory.
         """
-        run = self._running.get(generation_id) or self._kept.get(generation_id)
+        run = self._running.get(generation_id)
         if run is not None:
             require_owner(principal, run.order.principal.user_id)
             return run
+        kept = self._kept.get(generation_id)
+        if kept is not None:
+            require_owner(principal, kept.row.user_id)
+            return kept
         found = await find_stored(self._storage, generation_id)
         if found is not None:
             require_owner(principal, found.user_id)
@@ -110,7 +124,7 @@ class Generations:
 
     async def log_of(self, found: Found) -> Log:
         """Give the log of a generation, from memory or from its rows."""
-        return found.log if isinstance(found, Run) else await stored_log(self._storage, found.id)
+        return await stored_log(self._storage, found.id) if isinstance(found, Stored) else found.log
 
     def cancel(self, principal: Principal, found: Found, reason: str | None) -> None:
         """Stop a generation; one that has ended stays as it is."""
@@ -145,10 +159,12 @@ class Generations:
             run.broke()
         finally:
             del self._running[run.order.generation_id]
-            if not run.order.durable:
-                self._kept.put(run)
-        if run.ending is not None:
-            self._report(run.ending)
+        ending = run.ending
+        if ending is None:
+            return
+        if not run.order.durable:
+            self._kept.put(KeptRun(stored_of_ending(ending, run.state, len(run.log.entries)), run.log))
+        self._report(ending)
 
     async def _begin(self, order: Order, started: Started, state: str) -> None:
         opening = order.opening
@@ -214,6 +230,3 @@ def _started(order: Order) -> Started:
         assistant_message=opening.assistant_message,
         request_id=order.request_id,
     )
-
-
-__all__ = ["Draining", "Generations", "Stored", "TurnInProgress"]

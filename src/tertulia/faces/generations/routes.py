@@ -9,6 +9,7 @@ from tertulia.faces.generations.encode import EventEncoder
 from tertulia.faces.generations.status import Status, status_of_run, status_of_stored
 from tertulia.generation.encoding import Encodings
 from tertulia.generation.follow import Follower
+from tertulia.generation.kept import KeptRun
 from tertulia.generation.log import parse_event_id
 from tertulia.generation.runner import Run
 from tertulia.generation.start import Generations
@@ -62,7 +63,8 @@ def routes(*, generations: Generations, heartbeat_s: float) -> tuple[Route, ...]
         found = await generations.find(exchange.principal, generation_id)
         if isinstance(found, Run):
             return status_of_run(found)
-        return status_of_stored(found, await generations.log_of(found))
+        row = found.row if isinstance(found, KeptRun) else found
+        return status_of_stored(row, await generations.log_of(found))
 
     tags = ("Generations",)
     return (

@@ -1,5 +1,6 @@
 """A generation as it is now, in JSON."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -80,7 +81,7 @@ def status_of_run(run: Run) -> Status:
         state=run.state,
         model=run.order.model,
         provider=run.target.provider if run.started_at else None,
-        attempts=run.attempts,
+        attempts=_attempts(run.attempts),
         timings=timings,
         queue_position=place.position if place else None,
         estimated_wait_ms=place.estimate_ms if place else None,
@@ -98,7 +99,7 @@ def status_of_stored(found: Stored, log: Log) -> Status:
         state=found.state,
         model=found.model,
         provider=found.provider,
-        attempts=found.attempts,
+        attempts=_attempts(found.attempts),
         timings=timings,
     )
 
@@ -121,7 +122,7 @@ def _status(log: Log, folded: Fold, *, state: str, **fields: Any) -> Status:
         finish_reason=ended.finish_reason if ended else None,
         error=ended.fault if ended else None,
         usage=_usage(ended),
-        **{**fields, "attempts": [_attempt(attempt) for attempt in fields["attempts"]]},
+        **fields,
     )
 
 
@@ -132,8 +133,8 @@ def _usage(ended: Ended | None) -> UsageShown | None:
     return UsageShown(usage.prompt, usage.completion, usage.total, usage.cached, usage.reasoning, usage.estimated)
 
 
-def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
-    return attempt | {"startedAt": rfc3339(attempt["startedAt"])}
+def _attempts(attempts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [attempt | {"startedAt": rfc3339(attempt["startedAt"])} for attempt in attempts]
 
 
 def _time(micros: int | None) -> str | None:

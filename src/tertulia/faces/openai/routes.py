@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET
 
 from tertulia.asgi.body import require_media
@@ -12,13 +13,13 @@ from tertulia.faces.openai.decode import ChatRequest, decode_chat
 from tertulia.faces.openai.encode import ChunkEncoder, completion
 from tertulia.generation.failed import GenerationFailed
 from tertulia.generation.follow import Follower
-from tertulia.generation.order import Order
+from tertulia.generation.order import OnDisconnect, Order
 from tertulia.generation.runner import Run
 from tertulia.generation.start import Generations
 from tertulia.identity.principal import Principal
 from tertulia.kernel.clock import SECOND, now_us
 from tertulia.kernel.errors import Forbidden, Kind, TertuliaError
-from tertulia.kernel.ids import new_id
+from tertulia.kernel.ids import id_text, new_id
 from tertulia.kernel.secret import Secret
 from tertulia.models.names import ModelNotFound
 from tertulia.providers.port import Target
@@ -50,15 +51,22 @@ class PlanForbids(Forbidden):
     code = "plan_forbids"
 
 
+class Defaults(msgspec.Struct, frozen=True):
+    """What holds where a request does not say: whether it is kept, and what the client's leaving does."""
+
+    save: bool
+    on_disconnect: OnDisconnect
+
+
 def routes(
-    *, generations: Generations, routing: Routing, sizes: Sizes, save_by_default: bool, started_at: int
+    *, generations: Generations, routing: Routing, sizes: Sizes, defaults: Defaults, started_at: int
 ) -> tuple[Route, ...]:
     """Make the routes of this face; every path also stands under `/api`."""
 
     async def complete(exchange: Exchange) -> Answer | None:
         require_media(exchange, b"application/json")
         chat = decode_chat(await exchange.body(), sizes)
-        run = await generations.start(_order(exchange, chat, routing, save_by_default=save_by_default))
+        run = await generations.start(_order(exchange, chat, routing, defaults))
         _stop_when_left(exchange, run)
         if chat.stream:
             return await _stream(exchange, run, chat)
@@ -123,7 +131,7 @@ def routes(
     return tuple(made)
 
 
-def _order(exchange: Exchange, chat: ChatRequest, routing: Routing, *, save_by_default: bool) -> Order:
+def _order(exchange: Exchange, chat: ChatRequest, routing: Routing, defaults: Defaults) -> Order:
     _require_built(chat)
     principal = exchange.principal
     _require_priority(principal, chat.priority)
@@ -138,7 +146,7 @@ def _order(exchange: Exchange, chat: ChatRequest, routing: Routing, *, save_by_d
         _require_taken(routing, targets[0], chat.request)
     generation_id, at = new_id(), now_us()
     model = chat.model or first.full
-    save = chat.save if chat.save is not None else save_by_default
+    save = chat.save if chat.save is not None else defaults.save
     opening = (
         open_conversation(
             chat.request, user_id=principal.user_id, generation_id=generation_id, model=model, source="api", at=at
@@ -156,7 +164,7 @@ def _order(exchange: Exchange, chat: ChatRequest, routing: Routing, *, save_by_d
         created_at=at,
         request_id=exchange.request_id,
         opening=opening,
-        on_disconnect=chat.on_disconnect or "auto",
+        on_disconnect=chat.on_disconnect or defaults.on_disconnect,
     )
 
 
@@ -191,9 +199,14 @@ def _require_priority(principal: Principal, priority: str) -> None:
 
 
 def _stop_when_left(exchange: Exchange, run: Run) -> None:
-    if run.order.cancels_on_disconnect:
-        by = Cancel(run.order.id_text, run.order.principal.role, "the client left")
-        exchange.on_gone(lambda: run.cancel(by) and None)
+    if not run.order.cancels_on_disconnect:
+        return
+
+    def stop() -> None:
+        principal = run.order.principal
+        run.cancel(Cancel(id_text(principal.user_id), principal.role, "the client left"))
+
+    exchange.on_gone(stop)
 
 
 async def _stream(exchange: Exchange, run: Run, chat: ChatRequest) -> Answer | None:

@@ -43,7 +43,11 @@ class _Body(msgspec.Struct):
 
 @final
 class Upstream:
-    """A listening fake. `port` is known once it listens; `asked`, `ended` and `left` count requests."""
+    """A listening fake.
+
+    `asked` counts requests, `ended` answers that were sent to their end, `left` clients that went away before that;
+    `GET /v1/counts` tells them.
+    """
 
     def __init__(self) -> None:
         self.asked = 0
@@ -121,6 +125,9 @@ class _Connection(asyncio.Protocol):
         if method == b"GET" and path == b"/models":
             listed = [{"id": model, "object": "model", "owned_by": "scripted"} for model in MODELS]
             self.reply(200, _encode({"object": "list", "data": listed}))
+        elif method == b"GET" and path == b"/counts":
+            counts = {"asked": self._upstream.asked, "ended": self._upstream.ended, "left": self._upstream.left}
+            self.reply(200, _encode(counts))
         elif method == b"POST" and path == b"/chat/completions":
             self._complete(body)
         else:
@@ -145,7 +152,6 @@ class _Connection(asyncio.Protocol):
         """Send a whole answer."""
         head = b"HTTP/1.1 %d X\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n"
         self.write(head % (status, content_type, len(body), headers) + body)
-        self.done()
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -272,6 +278,7 @@ class _Answer:
             answer["usage"] = _usage(used)
         self.over = True
         self._connection.reply(200, _encode(answer))
+        self._connection.done()
 
     def _fail(self, planned: Fault) -> None:
         """Fail as the script says; what comes before it has gone out."""
