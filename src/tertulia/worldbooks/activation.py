@@ -122,7 +122,7 @@ def _verdict(candidate: Candidate) -> Verdict:
         scope=candidate.shelf.scope,
         activated=candidate.active,
         reason=candidate.reason or Reason.KEY_MISSING,
-        key=candidate.key.written if candidate.key else None,
+        key=None if candidate.key is None else candidate.shelf.index.keys[candidate.key].written,
         tokens=candidate.tokens,
         sweep=candidate.sweep,
     )
@@ -136,7 +136,7 @@ def _fired(scan: Scan, candidate: Candidate, messages: Sequence[Message]) -> Ver
     elif decorators.depth is not None or decorators.reverse_depth is not None:
         position = Position.AT_DEPTH
         depth = decorators.depth if decorators.depth is not None else len(messages) - (decorators.reverse_depth or 0)
-    by_key = candidate.reason is Reason.KEY and candidate.key is not None
+    by_key = candidate.reason is Reason.KEY
     return msgspec.structs.replace(
         _verdict(candidate),
         match=locate(scan, candidate, messages) if by_key else None,

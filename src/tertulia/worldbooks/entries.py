@@ -24,7 +24,7 @@ class CharacterFilter(msgspec.Struct, frozen=True, rename="camel"):
     tags: tuple[str, ...] = ()
 
 
-class Entry(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class Entry(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """One entry. `None` in a setting means what the scan says.
 
     `position`: see `placement.Position`; `role`: 0 system, 1 user, 2 assistant; `selective_logic`: 0 AND ANY, 1 NOT

@@ -1,19 +1,19 @@
 """A book made ready for scanning, so that a scan looks at the words of a text and not at the keys of a book.
 
-Literal keys are found through the words, or through one short gram each that a text must hold; regexes through a
-literal that they need. What is left is tested one by one. An index is immutable once built, and cheap to keep.
+Keys of one word are found through the words of a text, other literals and what a regex needs by one automaton that
+reads the text once. What is left is tested one by one. An index is immutable once built.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from tertulia.worldbooks.decorators import Decorators, split_decorators
 from tertulia.worldbooks.entries import Entry
 from tertulia.worldbooks.keys import Key, Kind, Matching, read_key
+from tertulia.worldbooks.literalset import LiteralSet
 from tertulia.worldbooks.lorebook import Lorebook
-from tertulia.worldbooks.pieces import GRAM, MATCH_SOURCES, Piece
+from tertulia.worldbooks.pieces import MATCH_SOURCES, Piece
 from tertulia.worldbooks.settings import ScanSettings
 from tertulia.worldbooks.timed import Timed, fingerprint, timed_name
 
@@ -26,7 +26,7 @@ class View(msgspec.Struct, frozen=True):
     st_strict: bool = True
 
 
-class Row(msgspec.Struct, frozen=True, eq=False):
+class Row(msgspec.Struct, frozen=True, eq=False, gc=False):
     """An entry as a scan needs it. Keys are numbers into `Index.keys`; `sources` has one bit a match source."""
 
     number: int
@@ -53,8 +53,8 @@ class Index:
         self.owners: list[list[int]] = []
         self._numbers: dict[tuple[str, Matching], int] = {}
         self.rows = tuple(self._row(number, entry, view) for number, entry in enumerate(book.entries))
-        self._words: dict[bool, dict[str, list[int]]] = {True: {}, False: {}}
-        self._grams: dict[bool, dict[int, dict[str, list[int]]]] = {True: {}, False: {}}
+        self._words: dict[bool, dict[bytes, list[int]]] = {True: {}, False: {}}
+        self._literals: dict[bool, LiteralSet] = {True: LiteralSet(), False: LiteralSet()}
         self.loose = self._arrange()
         self.always = tuple(row.number for row in self.rows if self._is_always(row))
         self.timed = tuple((row.number, row.timed) for row in self.rows if row.timed is not None)
@@ -101,20 +101,16 @@ class Index:
     def _arrange(self) -> frozenset[int]:
         """Put every key where it is found; give those that have to be tested by themselves."""
         loose: set[int] = set()
-        anchored: list[tuple[int, bool, str]] = []
         for number, key in enumerate(self.keys):
             if key.kind is Kind.WORD:
-                self._words[key.matching.fold].setdefault(key.needle, []).append(number)
+                self._words[key.matching.fold].setdefault(key.needle.encode(), []).append(number)
             elif key.kind is Kind.TEXT:
-                anchored.append((number, key.matching.fold, key.needle))
+                self._literals[key.matching.fold].add(key.needle, number)
             elif key.kind is Kind.REGEX and key.pattern and key.pattern.atoms:
-                anchored += [(number, True, atom) for atom in key.pattern.atoms]
+                for atom in key.pattern.atoms:
+                    self._literals[True].add(atom, number)
             elif key.kind is not Kind.NEVER:
                 loose.add(number)
-        counts = Counter(gram for _, _, needle in anchored for gram in _grams(needle))
-        for number, fold, needle in anchored:
-            gram = min(_grams(needle), key=counts.__getitem__)
-            self._grams[fold].setdefault(len(gram), {}).setdefault(gram, []).append(number)
         return frozenset(loose)
 
     def _is_always(self, row: Row) -> bool:
@@ -124,15 +120,17 @@ class Index:
     # Looking
 
     def candidates(self, piece: Piece) -> Iterator[int]:
-        """Give the keys that a piece of text may hold: words surely, others to be tested."""
+        """Give the keys that are in a piece of text; a regex only may match there."""
         for fold, words in self._words.items():
             if words:
                 for word in words.keys() & piece.words(fold=fold):
                     yield from words[word]
-        for fold, sizes in self._grams.items():
-            for size, grams in sizes.items():
-                for gram in grams.keys() & piece.grams(size, fold=fold):
-                    yield from grams[gram]
+        for fold, literals in self._literals.items():
+            if literals:
+                for number in literals.found(piece.data(fold=fold)):
+                    key = self.keys[number]
+                    if key.kind is Kind.REGEX or piece.holds(key):
+                        yield number
 
 
 class PreparedBook:
@@ -170,11 +168,6 @@ def group_names(group: str, *, st_strict: bool) -> tuple[str, ...]:
     if st_strict:
         return tuple(part for part in (parts[0], *(part.lstrip() for part in parts[1:])) if part)
     return tuple(part for part in map(str.strip, parts) if part)
-
-
-def _grams(needle: str) -> Iterable[str]:
-    size = min(GRAM, len(needle))
-    return (needle[at : at + size] for at in range(len(needle) - size + 1))
 
 
 def _first(*values: int | None) -> int | None:

@@ -13,7 +13,7 @@ _SLASHED: Final = re.compile(r"/(.+?)/([gimsuy]*)", re.DOTALL)
 _BARE_SLASH: Final = re.compile(r"(?:^|[^\\])/")
 
 
-class Matching(msgspec.Struct, frozen=True):
+class Matching(msgspec.Struct, frozen=True, gc=False):
     """How literal keys of an entry are compared."""
 
     fold: bool  # upper and lower case are the same
@@ -33,13 +33,17 @@ class Kind(Enum):
     DYNAMIC = auto()  # holds macros: known once they are expanded
 
 
-class Key(msgspec.Struct, frozen=True):
+INDEXED: Final = frozenset((Kind.WORD, Kind.TEXT))  # literals of which an index tells the pieces
+
+
+class Key(msgspec.Struct, frozen=True, gc=False):
     """A key, ready to be looked for. `written` is as the author has it, `needle` as it is compared."""
 
     kind: Kind
     written: str
     needle: str = ""
     matching: Matching = Matching(fold=True, whole=True)
+    whole: bool = False  # a literal that must not touch a letter: asked for, and a single word
     pattern: Pattern | None = None
 
 
@@ -67,19 +71,20 @@ def plain_key(written: str, text: str, matching: Matching) -> Key:
     if (slashed := slashed_regex(text)) is not None:
         compiled = compile_pattern(*slashed)
         if isinstance(compiled, Pattern):
-            return Key(Kind.REGEX, written, text, matching, compiled)
+            return Key(Kind.REGEX, written, text, matching, pattern=compiled)
         if compiled is not Refusal.SYNTAX:
             return Key(Kind.REFUSED, written, text, matching)
     needle = text.lower() if matching.fold else text
-    return Key(_literal_kind(needle, matching), written, needle, matching)
+    whole = matching.whole and not has_space(needle)
+    return Key(_literal_kind(needle, whole=whole), written, needle, matching, whole)
 
 
-def _literal_kind(needle: str, matching: Matching) -> Kind:
+def _literal_kind(needle: str, *, whole: bool) -> Kind:
     if not needle:
         return Kind.ANYTHING
     if "\x01" in needle:
         return Kind.SPANNING
-    return Kind.WORD if matching.whole and WORD.fullmatch(needle) else Kind.TEXT
+    return Kind.WORD if whole and WORD.fullmatch(needle) else Kind.TEXT
 
 
 def slashed_regex(key: str) -> tuple[str, str] | None:
@@ -88,8 +93,3 @@ def slashed_regex(key: str) -> tuple[str, str] | None:
     if found is None or _BARE_SLASH.search(found[1]):
         return None
     return found[1].replace("\\/", "/", 1), found[2]
-
-
-def is_whole(key: Key) -> bool:
-    """Say whether a literal key must not touch a letter: asked for, and a single word."""
-    return key.matching.whole and not has_space(key.needle)

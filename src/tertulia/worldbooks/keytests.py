@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tertulia.worldbooks.index import Index
-from tertulia.worldbooks.keys import Key, Kind, Matching, expanded_key, is_whole, plain_key
+from tertulia.worldbooks.keys import INDEXED, Key, Kind, Matching, expanded_key, plain_key
 from tertulia.worldbooks.literals import find_literal
-from tertulia.worldbooks.pieces import Piece, Pieces
+from tertulia.worldbooks.pieces import Pieces
 from tertulia.worldbooks.reasons import Reason
 from tertulia.worldbooks.regexes import Budget, Haystack, Verdict
 
@@ -18,17 +18,11 @@ _FIXED: Final = {
     Kind.NEVER: Verdict.MISS,
     Kind.REFUSED: Verdict.REFUSED,
 }
-_INDEXED: Final = frozenset((Kind.WORD, Kind.TEXT))
 _BY_VERDICT: Final = {
     Verdict.REFUSED: Reason.REGEX_REFUSED,
     Verdict.SLOW: Reason.REGEX_BUDGET,
     Verdict.SPENT: Reason.REGEX_BUDGET,
 }
-
-
-def in_piece(key: Key, piece: Piece) -> bool:
-    """Say whether a literal key is in a piece."""
-    return find_literal(piece.cased(fold=key.matching.fold), key.needle, whole=is_whole(key)) >= 0
 
 
 class KeyTests:
@@ -42,13 +36,16 @@ class KeyTests:
         self._plain: dict[tuple[str, Matching], Key] = {}
         self._expanded: dict[tuple[str, Matching], Key] = {}
 
-    def first(self, index: Index, keys: Sequence[int], hits: Hits, mask: int) -> tuple[Key | None, Reason]:
-        """Give the first key that matches; else why none does. `hits` tells in which pieces the index found a key."""
+    def first(self, index: Index, keys: Sequence[int], hits: Hits, mask: int) -> tuple[int | None, Reason]:
+        """Give the number of the first key that matches; else why none does.
+
+        `hits` tells in which pieces the index found a key.
+        """
         reason = Reason.KEY_MISSING
         for number in keys:
             verdict = self.verdict(index, number, hits, mask)
             if verdict is Verdict.HIT:
-                return index.keys[number], Reason.KEY
+                return number, Reason.KEY
             reason = _BY_VERDICT.get(verdict, reason)
         return None, reason
 
@@ -82,7 +79,7 @@ class KeyTests:
     def scores(self, index: Index, number: int, hits: Hits, mask: int) -> bool:
         """Say whether a key counts in group scoring, which takes keys as they are written."""
         key = index.keys[number]
-        if key.kind in _INDEXED and len(key.written) == len(key.needle):
+        if key.kind in INDEXED and len(key.written) == len(key.needle):
             return bool(hits.get(number, 0) & mask)
         return self.as_written(key.written, key.matching, mask)
 
@@ -106,6 +103,6 @@ class KeyTests:
 
     def _literal(self, key: Key, mask: int) -> bool:
         if key.kind is not Kind.SPANNING:
-            return any(in_piece(key, piece) for piece in self._pieces.seen(mask))
+            return any(piece.holds(key) for piece in self._pieces.seen(mask))
         text = self._pieces.text(mask).text
-        return find_literal(text.lower() if key.matching.fold else text, key.needle, whole=is_whole(key)) >= 0
+        return find_literal(text.lower() if key.matching.fold else text, key.needle, whole=key.whole) >= 0

@@ -10,6 +10,7 @@ JS_SPACE: Final = (
 WORD: Final = re.compile(r"[0-9A-Za-z_]+")
 _ANY_SPACE: Final = re.compile(f"[{JS_SPACE}]")
 _WORD_LETTERS: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+_SEPARATED: Final = bytes(code if chr(code) in _WORD_LETTERS else 0x20 for code in range(256))
 _PATIENCE: Final = 64
 
 
@@ -38,8 +39,11 @@ def find_whole(text: str, needle: str, start: int = 0) -> int:
     return found.start() if found and at >= 0 else -1
 
 
-def find_literal(text: str, needle: str, *, whole: bool) -> int:
-    """Find a key in a text of the same case; -1 if it is not there. `whole` holds for keys of a single word."""
-    if whole and not has_space(needle):
-        return find_whole(text, needle)
-    return text.find(needle)
+def find_literal(text: str, needle: str, *, whole: bool, start: int = 0) -> int:
+    """Find a key in a text of the same case; -1 if it is not there."""
+    return find_whole(text, needle, start) if whole else text.find(needle, start)
+
+
+def words_of(text: str) -> list[bytes]:
+    """Give the runs of ASCII letters, digits and underscores, as bytes: what a key of one word is compared with."""
+    return text.encode(errors="replace").translate(_SEPARATED).split()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tertulia.worldbooks.entries import Uid
-from tertulia.worldbooks.keys import Key, Kind, is_whole
+from tertulia.worldbooks.keys import INDEXED, Key, Kind
 from tertulia.worldbooks.literals import JS_SPACE, find_literal
 from tertulia.worldbooks.pieces import Piece
 from tertulia.worldbooks.regexes import Budget
@@ -42,9 +42,13 @@ def locate(scan: Scan, candidate: Candidate, messages: Sequence[Message]) -> Mat
     """Find the key of an entry that fired again, and say where; None where it cannot be told."""
     if candidate.key is None:
         return None
-    key = scan.tests.expansion(candidate.key)
-    seen = scan.pieces.seen(candidate.mask)
-    found = _regex_place(scan, key, candidate.mask, seen) if key.kind is Kind.REGEX else _literal_place(key, seen)
+    mask = candidate.mask
+    key = candidate.shelf.index.keys[candidate.key]
+    if key.kind in INDEXED:
+        mask &= candidate.shelf.hits.get(candidate.key, 0)
+    key = scan.tests.expansion(key)
+    seen = scan.pieces.seen(mask)
+    found = _regex_place(scan, key, mask, seen) if key.kind is Kind.REGEX else _literal_place(key, seen)
     if found is None:
         return None
     piece, start, end = found
@@ -57,7 +61,7 @@ def locate(scan: Scan, candidate: Candidate, messages: Sequence[Message]) -> Mat
 def _literal_place(key: Key, seen: Sequence[Piece]) -> tuple[Piece, int, int] | None:
     for piece in seen:
         text = piece.cased(fold=key.matching.fold)
-        at = find_literal(text, key.needle, whole=is_whole(key)) if key.needle else -1
+        at = find_literal(text, key.needle, whole=key.whole) if key.needle else -1
         if at >= 0:
             return piece, _unfolded(piece.text, text, at), _unfolded(piece.text, text, at + len(key.needle))
     return None

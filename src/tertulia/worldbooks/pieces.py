@@ -7,11 +7,11 @@ regex sees the whole text: the pieces, each begun by U+0001, joined by line feed
 from collections.abc import Sequence
 from typing import Final, cast
 
-from tertulia.worldbooks.literals import WORD, trimmed
+from tertulia.worldbooks.keys import Key
+from tertulia.worldbooks.literals import find_literal, trimmed, words_of
 from tertulia.worldbooks.regexes import Haystack
 from tertulia.worldbooks.settings import MAX_SCAN_DEPTH, Message, ScanSettings, Scene
 
-GRAM: Final = 4
 MATCH_SOURCES: Final = (
     "persona_description",
     "character_description",
@@ -29,7 +29,7 @@ _FIRST_MESSAGE: Final = _SOURCE_BITS + 2
 class Piece:
     """One piece of text, lower-cased and taken apart when first asked. `origin` and `number` say where it is from."""
 
-    __slots__ = ("_grams", "_lower", "_words", "bit", "number", "origin", "text")
+    __slots__ = ("_data", "_lower", "_words", "bit", "number", "origin", "text")
 
     def __init__(self, text: str, bit: int, origin: str, number: int = 0) -> None:
         self.text = text
@@ -37,8 +37,8 @@ class Piece:
         self.origin = origin
         self.number = number
         self._lower: str | None = None
-        self._words: dict[bool, set[str]] = {}
-        self._grams: dict[tuple[int, bool], set[str]] = {}
+        self._words: dict[bool, list[bytes]] = {}
+        self._data: dict[bool, bytes] = {}
 
     def cased(self, *, fold: bool) -> str:
         """Give the text, lower-cased if case does not count."""
@@ -48,21 +48,21 @@ class Piece:
             self._lower = self.text.lower()
         return self._lower
 
-    def words(self, *, fold: bool) -> set[str]:
+    def words(self, *, fold: bool) -> list[bytes]:
         """Give the runs of ASCII letters, digits and underscores."""
-        words = self._words.get(fold)
-        if words is None:
-            words = self._words[fold] = set(WORD.findall(self.cased(fold=fold)))
-        return words
+        if fold not in self._words:
+            self._words[fold] = words_of(self.cased(fold=fold))
+        return self._words[fold]
 
-    def grams(self, size: int, *, fold: bool) -> set[str]:
-        """Give all stretches of so many characters."""
-        grams = self._grams.get((size, fold))
-        if grams is None:
-            text = self.cased(fold=fold)
-            grams = {text[at : at + size] for at in range(len(text) - size + 1)}
-            self._grams[size, fold] = grams
-        return grams
+    def data(self, *, fold: bool) -> bytes:
+        """Give the text as bytes."""
+        if fold not in self._data:
+            self._data[fold] = self.cased(fold=fold).encode(errors="replace")
+        return self._data[fold]
+
+    def holds(self, key: Key) -> bool:
+        """Say whether a literal key is in this piece."""
+        return find_literal(self.cased(fold=key.matching.fold), key.needle, whole=key.whole) >= 0
 
 
 _NO_CHAT: Final = (Piece("", 1 << _FIRST_MESSAGE, "message"),)

@@ -1,6 +1,6 @@
 """One scan: sweep after sweep over the candidates until nothing new comes. Source: characters, 3.5."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Final
 
@@ -117,7 +117,7 @@ class Scan:
             if name in shelf.index.uids:
                 shelf.candidate(shelf.index.uids[name]).forced = True
 
-    def _look(self, pieces: Iterable[Piece]) -> None:
+    def _look(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
             for shelf in self.shelves:
                 shelf.look(piece)
@@ -186,14 +186,14 @@ class Scan:
         mask = self._mask(candidate, sweep)
         if not mask:
             return Reason.NOT_SCANNED
-        key, reason = self.tests.first(shelf.index, row.primary, shelf.hits, mask)
-        if key is None:
+        number, reason = self.tests.first(shelf.index, row.primary, shelf.hits, mask)
+        if number is None:
             return reason
         if row.entry.selective and row.secondary and not self._secondary(candidate, mask):
             return Reason.SECONDARY_KEYS
         if not self._decorated_keys(candidate, mask):
             return Reason.EXCLUDED_KEYS
-        candidate.key, candidate.mask = key, mask
+        candidate.key, candidate.mask = number, mask
         return Reason.KEY
 
     def _secondary(self, candidate: Candidate, mask: int) -> bool:
@@ -216,6 +216,8 @@ class Scan:
 
     def _decorated_keys(self, candidate: Candidate, mask: int) -> bool:
         decorators, matching = candidate.row.decorators, candidate.row.matching
+        if not decorators.additional_keys and not decorators.exclude_keys:
+            return True
 
         def found(key: str) -> bool:
             return self.tests.as_written(key, matching, mask)

@@ -6,8 +6,6 @@ from typing import Final, Literal
 import msgspec
 
 from tertulia.worldbooks.index import Index, PreparedBook, Row, view_of
-from tertulia.worldbooks.keys import Key, Kind
-from tertulia.worldbooks.keytests import in_piece
 from tertulia.worldbooks.pieces import Piece
 from tertulia.worldbooks.reasons import FIRED, STAGE, Reason
 from tertulia.worldbooks.settings import ScanSettings
@@ -44,8 +42,8 @@ class Candidate:
         self.active = False
         self.out = False  # can never fire in this scan
         self.reason: Reason | None = None
-        self.key: Key | None = None
-        self.mask = 0  # of the pieces that it saw when its key matched
+        self.key: int | None = None  # the number of the key that matched
+        self.mask = 0  # of the pieces that it saw then
         self.sweep = 0
         self.content: str | None = None  # with macros expanded, once it got so far
         self.tokens = 0
@@ -85,9 +83,6 @@ class Shelf:
     def look(self, piece: Piece) -> None:
         """Take in a piece of text: note which keys are in it, and make candidates of their entries."""
         for number in self.index.candidates(piece):
-            key = self.index.keys[number]
-            if key.kind is Kind.TEXT and not in_piece(key, piece):
-                continue
             self.hits[number] = self.hits.get(number, 0) | piece.bit
             for row in self.index.owners[number]:
                 self.candidate(row)

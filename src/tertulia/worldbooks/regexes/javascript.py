@@ -32,6 +32,7 @@ _COUNTED: Final = re.compile(r"\{([0-9]+)(?:(,)([0-9]*))?\}")
 _GROUP_NAME: Final = re.compile(r"<([^\W\d]\w*|[$_][\w$]*)>")
 _MODIFIERS: Final = re.compile(r"\?([ims]*)(-[ims]*)?:")
 _REFERENCE: Final = re.compile(r"[0-9]{0,3}")
+_SHORT_BOUNDS: Final = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 _LOOKS: Final = (("?=", True, False), ("?!", True, True), ("?<=", False, False), ("?<!", False, True))
 
 
@@ -114,6 +115,8 @@ class _Parser:
         return self._quantified(node)
 
     def _edge(self) -> Edge | None:
+        if self._cursor.ahead not in "^$\\":
+            return None
         if self._cursor.take("^"):
             return Edge("start", self._multiline)
         if self._cursor.take("$"):
@@ -136,23 +139,18 @@ class _Parser:
         return Repeat(node, low, high, lazy)
 
     def _bounds(self) -> tuple[int, int | None] | None:
-        if self._cursor.take("*"):
-            return 0, None
-        if self._cursor.take("+"):
-            return 1, None
-        if self._cursor.take("?"):
-            return 0, 1
-        found = self._cursor.take_match(_COUNTED)
-        if found is None:
-            return self._no_bounds()
-        low = _bound(found[1])
-        if not found[2]:
-            return low, low
-        return low, _bound(found[3]) if found[3] else None
-
-    def _no_bounds(self) -> None:
-        if self._cursor.unicode and self._cursor.sees("{"):
+        cursor = self._cursor
+        if cursor.ended or cursor.ahead not in "*+?{":
+            return None
+        if cursor.ahead != "{":
+            return _SHORT_BOUNDS[cursor.next()]
+        found = cursor.take_match(_COUNTED)
+        if found is not None:
+            low = _bound(found[1])
+            return low, low if not found[2] else _bound(found[3]) if found[3] else None
+        if cursor.unicode:
             raise RegexSyntaxError("an incomplete quantifier")
+        return None
 
     def _refuse_quantifier(self) -> None:
         if self._bounds() is not None:
