@@ -42,10 +42,10 @@ class Downgraded(NamedTuple):
 
 
 def as_v3(card: Card) -> Object:
-    """Return the card as a V3 tree, with every field that V3 demands."""
+    """Return the card as a V3 tree, with every field that V3 demands; the book of a V3 card speaks for itself."""
     root, data = _parts(card)
     _conform_v3_fields(data, card.fields)
-    if is_object(data.get("character_book")):
+    if is_object(data.get("character_book")) and card.shape is not Shape.V3:
         upgrade_book(data["character_book"])
     version = root.get("spec_version")
     kept = version if card.shape is Shape.V3 and isinstance(version, str) else "3.0"

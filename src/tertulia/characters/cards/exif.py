@@ -52,7 +52,11 @@ class _Block(NamedTuple):
 
     def first(self) -> list[_Entry]:
         """Return the entries of the first directory."""
-        return self.directory(Struct(self.order + "I").unpack_from(self.data, 4)[0])
+        return self.directory(self.first_offset())
+
+    def first_offset(self) -> int:
+        """Return where the first directory is."""
+        return int(Struct(self.order + "I").unpack_from(self.data, 4)[0])
 
     def exif(self) -> list[_Entry]:
         """Return the entries of the Exif directory, if there is one."""
@@ -128,7 +132,7 @@ def with_user_comment(data: memoryview | None, text: bytes) -> bytes:
     block = _block(data) if data is not None else None
     if block is None:
         block = _Block(memoryview(b"II*\0" + b"\0" * 4), "<")
-    head = bytearray(block.data)
+    head = bytearray(block.data[: _end_of_values(block)])
     head += b"\0" * (len(head) % 2)
     first = [entry.raw for entry in block.first() if entry.tag not in (_EXIF_IFD, _USER_COMMENT)]
     exif = [entry.raw for entry in block.exif() if entry.tag != _USER_COMMENT]
@@ -140,6 +144,18 @@ def with_user_comment(data: memoryview | None, text: bytes) -> bytes:
     exif.append(entry.pack(_USER_COMMENT, _UNDEFINED, len(comment), comment_at))
     Struct(block.order + "I").pack_into(head, 4, first_at)
     return bytes(head) + _directory(first, block.order) + _directory(exif, block.order) + comment
+
+
+def _end_of_values(block: _Block) -> int:
+    """Return where a block's own values end: before what was written here last, lest a file grow with every export."""
+    first, exif = block.first(), block.exif()
+    first_at = block.first_offset()
+    exif_at = first_at + _directory_size(len(first))
+    comment_at = exif_at + _directory_size(len(exif))
+    pointed = any(entry.tag == _EXIF_IFD and entry.value == exif_at for entry in first)
+    comment = next((entry for entry in exif if entry.tag == _USER_COMMENT), None)
+    closing = comment is not None and comment.value == comment_at and comment_at + comment.count == len(block.data)
+    return first_at if pointed and closing else len(block.data)
 
 
 def _directory_size(entries: int) -> int:

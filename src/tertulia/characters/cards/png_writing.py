@@ -30,7 +30,7 @@ def write(
     chara = arm(card.tree) if spec is None and card.shape in {Shape.V1, Shape.V2} else as_v2(card).tree
     if spec is Spec.V2:
         return png.write(image, [("chara", _encoded(chara))])
-    ccv3 = as_v3(card)
+    ccv3 = arm(card.tree) if spec is None and card.shape is Shape.V3 else as_v3(card)
     texts = _file_texts(ccv3, image, files, remarks)
     return png.write(image, [*texts, ("chara", _encoded(chara)), ("ccv3", _encoded(ccv3))])
 

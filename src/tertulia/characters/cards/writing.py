@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tertulia.characters.cards import charx_writing, png_writing, webp
+from tertulia.characters.cards.books import conform_book, upgrade_book
 from tertulia.characters.cards.card import Card, EmbeddedFile
 from tertulia.characters.cards.conversion import Spec, tree_for
 from tertulia.characters.cards.editing import edit
@@ -87,12 +88,17 @@ def write_card(
     loading a file raises.
     """
     if book is not None:
-        card = edit(card, {"character_book": dict(book)})
+        card = _with_book(card, book)
     remarks = Remarks()
     content = _WRITERS[form](card, spec, Beside(portrait, tuple(files), container), remarks)
     if card.prose.strip() and form is not Form.MD:
         remarks.add("text_left_out", "The text around the card is not in this form; Markdown has it.")
     return Written(content, MEDIA_TYPES[form], file_name(card, form), remarks.as_tuple())
+
+
+def _with_book(card: Card, book: Mapping[str, Any]) -> Card:
+    own = conform_book(msgspec.json.decode(msgspec.json.encode(book)))
+    return edit(card, {"character_book": upgrade_book(own) if card.shape is Shape.V3 else own})
 
 
 def file_name(card: Card, form: Form) -> str:
