@@ -59,8 +59,8 @@ def pack(entry: Entry) -> Packed:
 class Batch:
     """One transaction: BEGIN with all first guards, then further guards if any, then writes with COMMIT.
 
-    `xid` names the transaction to `pg_xact_status` once the first trip is back; `committing` is set when COMMIT has
-    been sent, from where on a lost connection leaves the outcome open.
+    `xid` names the transaction to `pg_xact_status` once the first trip is back; `committing` is set when COMMIT is
+    sent, from where on a lost connection leaves the outcome open.
     """
 
     def __init__(self, line: Line, units: list[Packed], *, announce: bool) -> None:
@@ -112,6 +112,10 @@ class Batch:
         ]
         if self._announce:
             parts.append((_NOTIFY, None))
+        if self._opening:
+            # No guard: COMMIT still goes by itself, for only a transaction whose name is known can be asked after.
+            await self._trip(parts)
+            parts = []
         self.committing = True
         answers = await self._trip([*parts, (_COMMIT, None)])
         if answers[-1].tag != b"COMMIT":

@@ -38,6 +38,7 @@ _SESSION: Final = tuple(
         (
             # Durable means at least this; an operator may have chosen more.
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+            # Longer than a deadlock takes to be found (1 s), or both sides would give up.
             "SET lock_timeout TO '2s'",
             # A process that is stopped in the middle of a batch must not hold its locks for ever.
             "SET idle_in_transaction_session_timeout TO '10s'",
@@ -190,12 +191,10 @@ class PostgresWriter:
 
     def _broken(self, batch: Batch) -> None:
         """The connection was lost: nothing was written unless COMMIT was on its way."""
-        if not batch.committing:
-            self._backlog.put_back(batch.entries)
-        elif batch.xid is None:
-            self._leave_open(batch)
-        else:
+        if batch.committing:
             self._doubt = _Doubt(batch, self._loop.time() + PATIENCE)
+        else:
+            self._backlog.put_back(batch.entries)
 
     async def _resolve(self, line: Line, doubt: _Doubt) -> None:
         """Ask what became of a COMMIT (PostgreSQL manual, `pg_xact_status`)."""

@@ -40,13 +40,14 @@ class SqliteStorage:
         if warning := library_warning():
             _log.warning(warning)
         self._writer = SqliteWriter(self._path, queue=self._queue, observer=self._observer)
+        self._pages = PageReader(self._path)
         try:
             await asyncio.to_thread(self._writer.open)
+            self._pages.open()
         except (library.Error, OSError) as error:
             await self._writer.close()
             raise StorageUnavailable(f"The database {self._path} cannot be opened: {error}.") from error
         self._threads = ThreadPoolExecutor(_LONG_READS + 1, thread_name_prefix="tertulia-storage")
-        self._pages = PageReader(self._path)
         self._long = LongReaders(self._path, self._threads, _LONG_READS)
         self._checkpointer = Checkpointer(self._path, self._writer, self._threads)
         self._keeper = asyncio.create_task(self._keep())

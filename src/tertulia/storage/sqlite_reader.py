@@ -3,7 +3,7 @@
 import asyncio
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from tertulia.storage.driver import Connection, connect, is_busy, is_lasting, typed
 from tertulia.storage.statement import Bound
@@ -18,6 +18,12 @@ class PageReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: Connection | None = None
+
+    def open(self) -> None:
+        """Connect; raises `library.Error`."""
+        self._connection = _connect(self._path, busy_ms=0)
+        # The first read maps the log's index. It must not come when the disk is full: then it could not be made.
+        self._connection.execute("SELECT 1 FROM sqlite_master").fetchone()
 
     async def fetch(self, bound: Bound) -> list[Row]:
         """Give the rows; raises `StorageUnavailable`, `StorageRejected`."""
@@ -41,8 +47,8 @@ class PageReader:
 
     def _read(self, bound: Bound) -> list[Row]:
         if self._connection is None:
-            self._connection = _connect(self._path, busy_ms=0)
-        return _rows(self._connection, bound)
+            self.open()
+        return _rows(cast("Connection", self._connection), bound)
 
 
 class LongReaders:
