@@ -209,9 +209,10 @@ def test_an_ephemeral_log_expires(home: Path, upstream: FakeUpstream) -> None:
 def test_a_queue_is_fair_and_says_where_one_stands(server: RunningServer) -> None:
     client = server.client()
     body = {"model": "narrow/echo", "messages": [{"role": "user", "content": "x"}], "stream": True}
-    slow = {"script": {"reply": "a b c d e f g h", "pace_ms": 100}}
+    slow = {"script": {"reply": "word " * 20, "pace_ms": 40}}
     with client.stream("POST", "/v1/chat/completions", json=body | slow) as first:
-        next(first.iter_lines())
+        lines = first.iter_lines()
+        next(lines)
         waiting = chat(client, model="narrow/echo", stream=True, script={"reply": "mine"})
         found = frames(waiting.text)
     assert texts(found) == "mine"

@@ -1,12 +1,15 @@
 """From settings to providers: each by its kind."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from tertulia.net.transport import Transport
+from tertulia.providers.dialects.anthropic.dialect import Anthropic
+from tertulia.providers.dialects.gemini.dialect import Gemini
+from tertulia.providers.dialects.ollama.dialect import Ollama
 from tertulia.providers.dialects.openai.dialect import OpenAI
 from tertulia.providers.hosts import Kind
 from tertulia.providers.http import HttpProvider
@@ -19,7 +22,13 @@ from tertulia.providers.scripted.provider import ScriptedProvider
 from tertulia.providers.settings import ProviderPlan, ProviderSettings, plan_provider, providers_of_environment
 
 LOCAL = "local"
-_DIALECTS: Mapping[Kind, type[OpenAI]] = {"openai": OpenAI, "inference": OpenAI}
+_DIALECTS: Mapping[Kind, Callable[[], Dialect]] = {
+    "anthropic": Anthropic,
+    "gemini": Gemini,
+    "inference": lambda: OpenAI(prefix="/inference"),
+    "ollama": Ollama,
+    "openai": OpenAI,
+}
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -67,14 +76,11 @@ def _local_model(settings: LocalModelSettings, home: Path) -> Gguf | Missing:
 def _make(plan: ProviderPlan, transport: Transport, idle_s: float) -> Provider:
     if plan.kind == "scripted":
         return ScriptedProvider(plan.name)
-    base_url = plan.base_url
-    if plan.kind == "inference" and not base_url.endswith("/inference"):
-        base_url += "/inference"
-    dialect: Dialect = _DIALECTS[plan.kind]()
+    base_url = plan.base_url.removesuffix("/inference") if plan.kind == "inference" else plan.base_url
     return HttpProvider(
         plan.name,
         base_url=base_url,
-        dialect=dialect,
+        dialect=_DIALECTS[plan.kind](),
         transport=transport,
         keys=plan.keys,
         timeout_s=plan.timeout_s if plan.timeout_s is not None else idle_s,
