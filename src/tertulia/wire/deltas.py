@@ -5,13 +5,13 @@ what may come twice upstream (the id and name of a tool call) is written once, a
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from tertulia.turn.events import Citation, Delta, Image, Opaque, Reasoning, Refusal, Text, ToolCallDelta
 from tertulia.wire.citations import annotations
-from tertulia.wire.openai_chat import Json, image, native_fields, packed_detail, split_native
+from tertulia.wire.openai_chat import Json, entry_key, image, native_fields, packed_detail, split_native
 from tertulia.wire.replay import Piece
 
 encode_json: Final = msgspec.json.Encoder().encode
@@ -32,13 +32,14 @@ class _Call:
 class _Choice:
     """What has been written of one choice: how many entries of each list, and its calls."""
 
-    __slots__ = ("annotations", "calls", "details", "images")
+    __slots__ = ("annotations", "calls", "details", "images", "places")
 
     def __init__(self) -> None:
         self.annotations = 0
         self.details = 0
         self.images = 0
         self.calls: dict[int, _Call] = {}
+        self.places: dict[tuple[Any, int], int] = {}
 
 
 class Deltas:
@@ -137,13 +138,14 @@ class Deltas:
         return fields
 
     def _numbered(self, choice: int, entry: Json) -> Json:
-        """Keep a host's own numbering; number what has none."""
-        counts = self._of(choice)
-        index = entry.get("index")
-        if not isinstance(index, int):
-            index = counts.details
-        counts.details = max(counts.details, index + 1)
-        return {**entry, "index": index}
+        """Number an entry by its place in the whole list, by which clients put fragments together."""
+        places, key = self._of(choice).places, entry_key(entry)
+        place = places.get(key) if key is not None else None
+        if place is None:
+            place = self._next(choice, "details")
+            if key is not None:
+                places[key] = place
+        return {**entry, "index": place}
 
 
 def beside(event: Delta) -> Json:

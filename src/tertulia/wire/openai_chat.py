@@ -158,15 +158,18 @@ def packed_detail(piece: Piece, index: int) -> Json:
 def kept_fields(choice: Choice) -> Json:
     """Give all that a choice must have replayed as fields of its message; pieces that came apart are put together."""
     fields: Json = {}
+    sealed: list[Piece] = []
     pieces = [piece_of(kept) for kept in choice.opaque]
     pieces += [Piece(call.opaque, call=call.id) for call in choice.tool_calls if call.opaque is not None]
     for piece in pieces:
         native = native_fields(piece.opaque)
         if native is None:
-            details = fields.setdefault("reasoning_details", [])
-            details.append(packed_detail(piece, 1 + max((_index(entry) or 0 for entry in details), default=-1)))
+            sealed.append(piece)
         elif piece.call is None:
             _accumulate(fields, native)
+    if sealed:
+        details = fields.setdefault("reasoning_details", [])
+        details += [packed_detail(piece, index) for index, piece in enumerate(sealed, len(details))]
     return fields
 
 
@@ -187,13 +190,18 @@ def _accumulate(whole: Json, piece: Json) -> None:
 def _accumulate_list(whole: list[Any], pieces: list[Any]) -> None:
     piece: Any
     for piece in pieces:
-        index = _index(piece)
-        same: Any = next((known for known in whole if index is not None and _index(known) == index), None)
+        key = entry_key(piece)
+        same: Any = next((known for known in whole if key is not None and entry_key(known) == key), None)
         if same is None:
             whole.append(copy.deepcopy(piece))
         else:
             _accumulate(same, piece)
 
 
-def _index(entry: Any) -> Any:
-    return cast("Json", entry).get("index") if isinstance(entry, dict) else None
+def entry_key(entry: Any) -> tuple[Any, int] | None:
+    """Tell entries of a list apart that may come in fragments: a host numbers each type by itself."""
+    if not isinstance(entry, dict):
+        return None
+    fields = cast("Json", entry)
+    index = fields.get("index")
+    return (fields.get("type"), index) if isinstance(index, int) else None
