@@ -29,6 +29,7 @@ from tertulia.net.transport import (
     Unreachable,
     Unsendable,
     checked_headers,
+    checked_url,
 )
 
 _LIMITS: Final = Limits()
@@ -157,7 +158,7 @@ class _Exchange:
         limits = self._limits
         answer = session.request(
             "GET" if body is None else "POST",
-            URL(url, encoded=True),
+            URL(checked_url(url), encoded=True),
             headers=checked_headers(headers),
             data=body if body is None or len(body) < _PIECEWISE else io.BytesIO(body),
             allow_redirects=False,
@@ -241,7 +242,6 @@ _MEANINGS: Final[tuple[tuple[type[Exception], type[TransportError], str], ...]] 
     (aiohttp.ClientSSLError, Unreachable, "The provider's TLS certificate could not be verified."),
     (aiohttp.ClientConnectorError, Unreachable, "The provider cannot be reached."),
     (aiohttp.ClientResponseError, Malformed, "The provider's answer is not HTTP, or its headers are too large."),
-    (aiohttp.InvalidURL, Unsendable, "The provider's base_url is not an http or https address."),
     (aiohttp.ClientError, Broken, "The connection to the provider broke."),
     (OSError, Broken, "The connection to the provider broke."),
 )

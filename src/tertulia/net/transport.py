@@ -8,6 +8,7 @@ sent.
 import re
 from collections.abc import Mapping
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -152,3 +153,18 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
         if _FORBIDDEN.search(value) is not None or not value.isascii():
             raise Unsendable(f"The value of the header {name} contains characters that HTTP does not allow.")
     return headers
+
+
+def checked_url(url: str) -> str:
+    """Give the address back when it is one of HTTP with a host.
+
+    Raises `Unsendable`, which does not name it.
+    """
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or _FORBIDDEN.search(url) is not None:
+        raise Unsendable("The provider's base_url is not an http or https address.")
+    return url
