@@ -32,8 +32,14 @@ def parse_json(data: bytes, remarks: Remarks) -> Tree:
     Raises CardTooLargeError over 16 MiB, and CardError: `too_deep` beyond 128 levels, `too_many` values, `undecodable`.
     """
     if len(data) > MAX_JSON_BYTES:
-        raise CardTooLargeError("size", f"The card's JSON is over {MAX_JSON_BYTES // 2**20} MiB; take text out of it.")
-    text = decode_text(data, remarks)
+        _refuse_size()
+    return parse_json_text(decode_text(memoryview(data), remarks), remarks)
+
+
+def parse_json_text(text: str, remarks: Remarks) -> Tree:
+    """Parse one JSON object from text. Raises as `parse_json`."""
+    if len(text) > MAX_JSON_BYTES:
+        _refuse_size()
     check_shape(text.encode())
     value = _load(text, remarks)
     if not is_object(value):
@@ -41,16 +47,24 @@ def parse_json(data: bytes, remarks: Remarks) -> Tree:
     return settle(value, remarks)
 
 
+def _refuse_size() -> NoReturn:
+    raise CardTooLargeError("size", f"The card's JSON is over {MAX_JSON_BYTES // 2**20} MiB; take text out of it.")
+
+
 def check_shape(data: bytes) -> None:
     """Refuse JSON that is too deep or has too many values, without parsing it."""
     bones = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _DROP)
-    _check_depth(bones[: MAX_DEPTH * 4])  # the plain attack, before anything of its size is made
+    _check_depth(_outside_strings(bones[: MAX_DEPTH * 4]))  # the plain attack, before anything of its size is made
     if len(bones) > MAX_STRUCTURE_BYTES or bones.count(b'"') > 4 * MAX_VALUES:
         _refuse_number()
-    bones = b"".join(bones.split(b'"')[::2])  # what lies outside strings
+    bones = _outside_strings(bones)
     if bones.count(b"[") + bones.count(b"{") + bones.count(b",") > MAX_VALUES:
         _refuse_number()
     _check_depth(bones)
+
+
+def _outside_strings(bones: bytes) -> bytes:
+    return b"".join(bones.split(b'"')[::2])
 
 
 def _check_depth(bones: bytes) -> None:

@@ -19,7 +19,7 @@ MAX_VALUES: Final = 500_000  # values of one JSON or YAML tree
 MAX_STRUCTURE_BYTES: Final = 4 * MIB  # brackets, quotes and commas of one JSON text
 MAX_ALIASED_NODES: Final = 10_000  # nodes that YAML aliases stand for, all together
 
-MAX_CHUNKS: Final = 65_536  # of a PNG or RIFF file, segments of a JPEG
+MAX_CHUNKS: Final = 32_768  # of a PNG or RIFF file, segments of a JPEG
 MAX_INFLATED_TEXT: Final = 16 * MIB  # one compressed text chunk
 
 MAX_MEMBERS: Final = 2_000

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from tertulia.characters.cards.errors import CardError
-from tertulia.characters.cards.json_text import parse_json
+from tertulia.characters.cards.json_text import parse_json_text
 from tertulia.characters.cards.remarks import Remarks
 from tertulia.characters.cards.shapes import Format, Found, recognise
 from tertulia.characters.cards.tree import Object, Tree
@@ -37,7 +37,7 @@ def find_in_markdown(text: str, remarks: Remarks) -> Found | None:
 def tried_json(text: str, remarks: Remarks) -> Tree | None:
     """Return the text's JSON object, or None if it is none. Raises CardError for what is hostile."""
     try:
-        return parse_json(text.encode(), remarks)
+        return parse_json_text(text, remarks)
     except CardError as problem:
         if problem.hostile:
             raise

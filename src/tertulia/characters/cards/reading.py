@@ -16,7 +16,7 @@ from tertulia.characters.cards.errors import (
     MissingCharacterDataError,
     UnknownCardFormatError,
 )
-from tertulia.characters.cards.json_text import parse_json
+from tertulia.characters.cards.json_text import parse_json_text
 from tertulia.characters.cards.limits import DEFAULT_LIMITS, MAX_JSON_BYTES, MIB, FileLimits
 from tertulia.characters.cards.prose import blank_card, character_of_prose, find_in_markdown, tried_json
 from tertulia.characters.cards.remarks import Remarks
@@ -59,7 +59,7 @@ def read_card(data: Source, file_name: str, limits: FileLimits = DEFAULT_LIMITS)
     if ext in _ARCHIVES:
         raise CardError("truncated", "The file is no zip archive, or it is cut off.")
     _check_size(file, MAX_JSON_BYTES)
-    return _read_text(bytes(file), ext, stem)
+    return _read_text(file, ext, stem)
 
 
 def _name_parts(file_name: str) -> tuple[str, str]:
@@ -109,7 +109,7 @@ def _read_picture(file: memoryview, picture: Format, stem: str) -> Imported:
     raise MissingCharacterDataError("The picture has no card data in it.", can_import_image_only=True)
 
 
-def _read_text(data: bytes, ext: str, stem: str) -> Imported:
+def _read_text(data: memoryview, ext: str, stem: str) -> Imported:
     remarks = Remarks()
     text = decode_text(data, remarks)
     if not text.strip():
@@ -127,7 +127,7 @@ def _read_text(data: bytes, ext: str, stem: str) -> Imported:
 def _find_in_text(text: str, ext: str, remarks: Remarks) -> Found | None:
     is_object = text.lstrip().startswith("{")
     if ext in _JSON or (is_object and ext not in EXTENSIONS):
-        return _found(parse_json(text.encode(), remarks), Format.JSON, remarks)
+        return _found(parse_json_text(text, remarks), Format.JSON, remarks)
     if is_object and (tree := tried_json(text, remarks)) is not None:
         return _found(tree, Format.YAML if ext in _YAML else Format.JSON, remarks)
     if ext in _YAML:

@@ -69,7 +69,7 @@ def _by_spec(tree: Object, remarks: Remarks) -> Shape | LorebookKind | None:
     if spec == "lorebook_v3" and is_object(tree.get("data")):
         return LorebookKind.LOREBOOK_V3
     if not is_object(tree.get("data")):
-        if spec in {SPEC_V2, SPEC_V3}:
+        if spec in (SPEC_V2, SPEC_V3):
             remarks.add("missing_data", "The card says V2 or V3 and has no `data`; it was read as a flat card.")
         return None
     if spec == SPEC_V3:

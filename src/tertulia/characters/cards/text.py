@@ -8,19 +8,20 @@ from tertulia.characters.cards.remarks import Remarks
 _REPLACEMENT = "\ufffd"
 
 
-def decode_text(data: bytes, remarks: Remarks) -> str:
+def decode_text(data: memoryview, remarks: Remarks) -> str:
     """Return the text without its byte order mark. What is not UTF-8 is read as best it can be, with a warning.
 
     Raises CardError `undecodable` for what is no text at all.
     """
-    if data.startswith(BOM_UTF8):
+    head = bytes(data[:3])
+    if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return str(data, "utf-16", "replace")
+    if head == BOM_UTF8:
         data = data[len(BOM_UTF8) :]
-    elif data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        return data.decode("utf-16", errors="replace")
     try:
-        return data.decode()
+        return str(data, "utf-8")
     except UnicodeDecodeError:
-        return _guess(data, remarks)
+        return _guess(bytes(data), remarks)
 
 
 def _guess(data: bytes, remarks: Remarks) -> str:
