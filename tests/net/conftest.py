@@ -1,6 +1,7 @@
 """An upstream on the loopback that does exactly what a test says, byte by byte; and those who wait for its answers."""
 
 import asyncio
+import select
 import socket
 import ssl
 import struct
@@ -63,6 +64,12 @@ class Connection:
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
+
+    def is_cut(self) -> bool:
+        """Tell whether the system has seen the other side close, though nothing was read."""
+        watch = select.poll()
+        watch.register(self.writer.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(watch.poll(0))
 
     async def gone(self) -> None:
         """Wait until the other side has closed."""
