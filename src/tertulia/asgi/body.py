@@ -16,7 +16,8 @@ _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _SHALLOW: Final = 8
-_OPEN: Final = frozenset(b"[{")
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_OPEN: Final = ord("[")
 _MAX_BRACKETS: Final = 2_000_000
 """Two million brackets are beyond any honest body of 32 MiB; as objects they would be hundreds of megabytes."""
 
@@ -99,24 +100,24 @@ def require_shallow(data: bytes, max_depth: int) -> None:
     brackets = _brackets(data)
     if len(brackets) > _MAX_BRACKETS:
         raise MalformedJson("The body has too many lists and objects.")
-    for _ in range(_SHALLOW):  # each pass takes off the innermost level everywhere
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    depth = min(_SHALLOW, max_depth)
+    for _ in range(depth):  # each pass takes off the innermost level everywhere
+        brackets = brackets.replace(b"[]", b"")
         if not brackets:
             return
-    depth = _SHALLOW
     for bracket in brackets:
-        depth += 1 if bracket in _OPEN else -1
+        depth += 1 if bracket == _OPEN else -1
         if depth > max_depth:
             raise _too_deep(max_depth)
 
 
 def _brackets(data: bytes) -> bytes:
-    """Give the brackets of JSON that stand outside of texts, in order."""
+    """Give the brackets of JSON that stand outside of texts, in order; those of objects as if they were lists'."""
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     # With all else taken out, a text without brackets in it is two quotes; taking two neighbours out of the others
     # joins two texts, and changes nothing about what is outside.
-    kept = data.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
+    kept = data.translate(_ONE_KIND, _NOT_STRUCTURE).replace(b'""', b"")
     return b"".join(kept.split(b'"')[::2])
 
 

@@ -27,8 +27,8 @@ from tertulia.kernel.errors import TertuliaError
 
 KEEP_ALIVE_S: Final = 75.0
 """Longer than the 60 s after which usual load balancers let an idle connection go: they close it, not we."""
-LINGER_S: Final = 30.0
-"""How long a client may take to swallow its answer, and to stop sending, on a connection that is to close."""
+LINGER_S: Final = 60.0
+"""How long a client may go without swallowing anything of its answer, or go on sending, before it is cut off."""
 DISCARD_BYTES: Final = 64 * MIB
 """How much of a body that nobody wants is read, so that the client gets to reading the answer."""
 _SEGMENT: Final = 256 * KIB
@@ -60,6 +60,7 @@ class Connection(HttpToolsProtocol):
         self._incoming: Cycle | None = None
         self._queue: deque[Cycle] = deque()
         self._held: list[bytes] = []
+        self._held_bytes = 0
         self._refusal: TertuliaError | None = None
         self._closing = False
         self._in_head = False
@@ -156,10 +157,11 @@ class Connection(HttpToolsProtocol):
             self._answer_refusal(self._refusal)
         else:
             self.flow.resume_reading()
-            self.deadline = self.loop.time() + (KEEP_ALIVE_S if self._incoming is None else LINGER_S)
+            self.deadline = self.loop.time() + self._patience()
             if self._held:
                 data = b"".join(self._held)
                 self._held.clear()
+                self._held_bytes = 0
                 self._feed(data)
 
     def on_message_begin(self) -> None:
@@ -241,7 +243,7 @@ class Connection(HttpToolsProtocol):
         if not self._in_head and (incoming is None or incoming.intake.size != before):
             self._received = 0
             return
-        if self._in_head and not self._received:
+        if self._in_head and not self._received and self._current is None:
             self.deadline = self.loop.time() + self._settings.body_timeout_s
         self._received += self._segment
         if self._received > self._settings.max_header_bytes + self._settings.max_url_bytes + _SEGMENT:
@@ -273,9 +275,16 @@ class Connection(HttpToolsProtocol):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    def _patience(self) -> float:
+        """Give how long the client may take for what is to come next: the rest of a head, of a body, a request."""
+        if self._in_head:
+            return self._settings.body_timeout_s
+        return KEEP_ALIVE_S if self._incoming is None else LINGER_S
+
     def _hold(self, data: bytes) -> None:
         self._held.append(data)
-        if sum(map(len, self._held)) > WINDOW:
+        self._held_bytes += len(data)
+        if self._held_bytes > WINDOW:
             self.flow.pause_reading()
 
     def _discard(self, size: int) -> None:
