@@ -1,7 +1,8 @@
 """The embedded model: a GGUF file served by llama.cpp in a child process of ours, over loopback HTTP.
 
-`gguf` finds the file, `install` fetches it, `child` is the process that serves it, `spawn` is one such process seen
-from outside, and `process` keeps one running. What goes between parent and child at the start is `handshake`.
+`gguf` finds the file; `install` fetches it, with `clients`, `fetch`, `unpack` and `release`; `child` is the process
+that serves it, `spawn` is one such process seen from outside, and `process` keeps one running; `provider` is the port
+to it. What goes between parent and child at the start is `handshake`.
 
 The child speaks OpenAI's chat completions, with these ways of its own, measured with xllamacpp 2026.10.11549 and
 SmolLM2-135M; an adapter has to know them:

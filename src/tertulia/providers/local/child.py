@@ -142,11 +142,11 @@ def _size(params: Any, launch: Launch) -> None:
     params.n_ctx = engine.context * engine.slots
     params.n_predict = engine.max_tokens
     params.cache_ram_mib = engine.cache_mib
-    # Making tokens waits for memory more than for cores: on two idle cores a second thread brings a fifth, on two busy
-    # ones it costs nine tenths, since at each layer all wait for the one that is not running. And the server needs a
-    # core. Reading a prompt gains by every core.
+    # One core is left to the server, and not for its sake alone: at each layer all threads wait for the slowest. On
+    # two idle cores a second thread reads a prompt in half the time and makes a fifth more tokens; on two busy ones
+    # it costs nine tenths of both. Making tokens waits for memory more than for cores.
     params.cpuparams.n_threads = engine.threads or min(MOST_THREADS, max(1, available // 2))
-    params.cpuparams_batch.n_threads = engine.batch_threads or min(MOST_THREADS, available)
+    params.cpuparams_batch.n_threads = engine.batch_threads or min(MOST_THREADS, max(1, available - 1))
 
 
 def cores(quota_file: Path = QUOTA) -> int:
