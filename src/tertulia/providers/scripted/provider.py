@@ -3,6 +3,10 @@
 import asyncio
 from typing import final
 
+import msgspec
+
+from tertulia.net.transport import Broken
+from tertulia.providers.failures import failure_in_stream, failure_of, failure_of_transport, truncated, unreadable
 from tertulia.providers.port import Call, Failure, Finished, Listed, Sink, Target, fault
 from tertulia.providers.scripted.script import (
     MODELS,
@@ -14,6 +18,7 @@ from tertulia.providers.scripted.script import (
     script_of,
     usage_of,
 )
+from tertulia.providers.scripted.writing import error_body
 from tertulia.turn.request import Request
 
 
@@ -64,7 +69,7 @@ class _Speech:
             why = str(error)
             self._timer = self._loop.call_soon(lambda: self._end(fault("invalid", why, status=400)))
             return
-        self._said = pieces_of(self._script)
+        self._said = pieces_of(self._script, self._request)
         self._timer = self._loop.call_later(self._script.delay_ms / 1000, self._speak)
 
     def abort(self) -> None:
@@ -108,30 +113,32 @@ class _Speech:
             last = min(last, planned.after)
         batch = self._said[self._next : last]
         self._next = last
-        self._sink.events(batch)
+        others = range(1, self._request.choices)
+        self._sink.events(
+            [*batch, *(msgspec.structs.replace(piece, choice=choice) for choice in others for piece in batch)]
+        )
 
     def _fail(self, planned: Fault) -> None:
-        if planned.kind == "stall":
-            return
-        if planned.kind == "status":
-            code = planned.code or ("rate_limited" if planned.status == 429 else "upstream_error")
-            self._end(
-                fault(
-                    code,
-                    planned.message,
-                    status=planned.status,
-                    retry_after=planned.retry_after,
-                    fallback=planned.status not in {400, 422},
-                )
-            )
-        elif planned.kind in {"garbage", "html", "huge_frame"}:
-            self._end(fault("upstream_invalid", "The provider sent what cannot be read.", fallback=True))
-        elif planned.kind == "error_event":
-            self._end(fault(planned.code or "upstream_error", planned.message, fallback=True))
-        else:
-            self._end(fault("upstream_truncated", "The provider's answer broke off.", fallback=True))
+        if planned.kind != "stall":
+            self._end(_failure(planned, answering=self._next > 0))
 
     def _end(self, how: Finished | Failure) -> None:
         if not self._over:
             self._over = True
             self._sink.ended(how)
+
+
+def _failure(planned: Fault, *, answering: bool) -> Failure:
+    """Give what the same fault comes to over HTTP."""
+    if planned.kind == "status" and not answering:
+        wait = {} if planned.retry_after is None else {"retry-after": f"{planned.retry_after:g}"}
+        return failure_of(planned.status, wait, error_body(planned.message, planned.code))
+    if planned.kind == "html" and not answering:
+        return failure_of(502, {}, b"<html>")
+    if planned.kind in {"status", "html", "error_event"}:
+        return failure_in_stream({"message": planned.message, "code": planned.code or "server_error"})
+    if planned.kind in {"garbage", "huge_frame"}:
+        return unreadable("the script says so.")
+    if planned.kind == "reset":
+        return failure_of_transport(Broken("The connection was reset."), answering=answering)
+    return truncated()

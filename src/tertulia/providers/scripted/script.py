@@ -112,11 +112,12 @@ def _of_situation(request: Request, model: str, asked: str) -> Script:
     return by_model.get(model) or Script(reply=asked or "You said nothing.")
 
 
-def pieces_of(script: Script) -> list[Piece]:
-    """Give what is said, in order."""
+def pieces_of(script: Script, request: Request) -> list[Piece]:
+    """Give what is said, in order; text with its log probabilities where they are asked for."""
     said: list[Piece] = [Reasoning(part) for part in _cut(script.reasoning, script.piece_chars)]
     texts = list(script.pieces) or _cut(script.reply or "", script.piece_chars)
-    said += [Text(part) for part in texts * max(1, script.repeat)]
+    wanted = request.parameters.get("logprobs") is True
+    said += [Text(part, logprobs=_logprobs(part) if wanted else None) for part in texts * max(1, script.repeat)]
     said += [Refusal(part) for part in _cut(script.refusal, script.piece_chars)]
     said += [Image(url) for url in script.images]
     for index, call in enumerate(script.tool_calls):
@@ -144,7 +145,13 @@ def usage_of(script: Script, request: Request, said: Sequence[Piece]) -> UsageSe
         for piece in said
     )
     completion = max(1, estimate_tokens(characters)) if said else 0
-    return UsageSeen(Usage(max(1, estimate_prompt(request.messages)), completion))
+    return UsageSeen(Usage(max(1, estimate_prompt(request.messages)), completion * request.choices))
+
+
+def _logprobs(token: str) -> dict[str, Any]:
+    """Give OpenAI's block for one token, of which this provider is always equally sure."""
+    sure = {"token": token, "logprob": -0.25, "bytes": list(token.encode())}
+    return {"content": [{**sure, "top_logprobs": []}], "refusal": None}
 
 
 def _cut(text: str, size: int) -> list[str]:
