@@ -1,9 +1,17 @@
 """The settings of this room: `[server]` and `[requests]` (Operation, Defaults; HTTP contract, Sizes)."""
 
+from ipaddress import ip_network
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
 import msgspec
 
-KIB = 1024
-MIB = 1024 * KIB
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -13,29 +21,45 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `public_url` and a `host` that is one address are always allowed. `cors_origins` takes origins
     (`https://chat.example.org`), or `*` for any, then without cookies. `trusted_proxies` takes addresses and networks.
     `graceful_s` is how long a stop waits for what is running.
+
+    Raises `ValueError` for a value that means nothing.
     """
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: Port = 8000
     public_url: str = ""
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     tls_cert: str = ""
     tls_key: str = ""
-    graceful_s: float = 30
+    graceful_s: Annotated[float, msgspec.Meta(ge=0)] = 30
+
+    def __post_init__(self) -> None:
+        for each in self.trusted_proxies:
+            ip_network(each, strict=False)
+        for name, url in (("public_url", self.public_url), *(("cors_origins", each) for each in self.cors_origins)):
+            if url not in {"", "*"} and not _is_web_address(url):
+                raise ValueError(f"{name}: {url!r} does not begin with http:// or https:// and a host")
+        if self.tls_key and not self.tls_cert:
+            raise ValueError("tls_key is set, and tls_cert is not")
 
 
 class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[requests]`: how large a request may be, and how slow."""
 
-    max_body_bytes: int = 32 * MIB
-    max_messages: int = 2_000
-    max_text_chars: int = 1_000_000
-    max_images: int = 20
-    max_image_bytes: int = 20 * MIB
-    max_tools: int = 128
-    max_json_depth: int = 128
-    max_header_bytes: int = 64 * KIB
-    max_url_bytes: int = 16 * KIB
-    body_timeout_s: float = 30
+    max_body_bytes: Count = 32 * MIB
+    max_messages: Count = 2_000
+    max_text_chars: Count = 1_000_000
+    max_images: Count = 20
+    max_image_bytes: Count = 20 * MIB
+    max_tools: Count = 128
+    max_json_depth: Count = 128
+    max_header_bytes: Count = 64 * KIB
+    max_url_bytes: Count = 16 * KIB
+    body_timeout_s: Seconds = 30
+
+
+def _is_web_address(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
