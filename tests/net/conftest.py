@@ -67,6 +67,8 @@ class Connection:
 
     def is_cut(self) -> bool:
         """Tell whether the system has seen the other side close, though nothing was read."""
+        if self.writer.is_closing() or self.reader.at_eof() or self.reader.exception() is not None:
+            return True
         watch = select.poll()
         watch.register(self.writer.get_extra_info("socket").fileno(), select.POLLRDHUP)
         return bool(watch.poll(0))
