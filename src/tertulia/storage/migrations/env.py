@@ -15,6 +15,8 @@ def record(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG
 context.configure(
     connection=given["connection"],
     render_as_batch=True,
+    # Alembic trusts no driver of SQLite with DDL in a transaction; ours begins it explicitly.
+    transactional_ddl=True,
     transaction_per_migration=given["transaction_per_migration"],
     on_version_apply=record,
 )
