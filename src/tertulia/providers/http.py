@@ -9,7 +9,7 @@ from tertulia.kernel.secret import Secret
 from tertulia.net.transport import Limits, Transport, TransportError
 from tertulia.providers.failures import failure_of_transport
 from tertulia.providers.http_call import ERROR_BYTES, HttpCall
-from tertulia.providers.port import Call, Dialect, Listed, Profile, Sink, Target, UpstreamFault, fault
+from tertulia.providers.port import Dialect, Listed, Profile, Sink, Target, UpstreamFault, fault
 from tertulia.providers.redaction import Scrub
 from tertulia.turn.request import Request
 
@@ -45,7 +45,7 @@ class HttpProvider:
         self._limits = Limits(idle_s=timeout_s)
         self._extra_headers = dict(extra_headers or {})
 
-    def call(self, request: Request, target: Target, sink: Sink) -> Call:
+    def call(self, request: Request, target: Target, sink: Sink) -> HttpCall:
         """Begin a call (see `Provider`)."""
         key = target.key or self._next_key()
         call = HttpCall(self._dialect, request, sink, Scrub(key, self._base_url))
