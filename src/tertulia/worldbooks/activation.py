@@ -26,10 +26,14 @@ _DEFAULTS: Final = ScanSettings()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one entry. `tokens`, `content`, `position` are those that count, macros and decorators applied."""
+    """What became of one entry. `book` is the book's name, `book_id` its identity.
+
+    `tokens`, `content`, `position`, `depth`, `role` are those that count, with macros and decorators applied.
+    """
 
     entry: Entry
     book: str
+    book_id: str
     scope: Scope
     activated: bool
     reason: Reason
@@ -119,6 +123,7 @@ def _verdict(candidate: Candidate) -> Verdict:
     return Verdict(
         entry=candidate.row.entry,
         book=candidate.shelf.name,
+        book_id=candidate.shelf.identity,
         scope=candidate.shelf.scope,
         activated=candidate.active,
         reason=candidate.reason or Reason.KEY_MISSING,

@@ -1,5 +1,6 @@
-"""Decorators: leading `@@name value` lines of an entry's content. Source: characters, 1.6."""
+"""What a content says about itself: leading `@@name value` lines, hidden keys. Source: characters, 1.6 and 1.7."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ class Decorators(msgspec.Struct, frozen=True, kw_only=True):
         return self.keep_activate_after_match or self.dont_activate_after_match
 
 
+_HIDDEN_KEY: Final = re.compile(r"\{\{\s*hidden_key\s*:([^{}]*)\}\}", re.IGNORECASE)
 _NONE: Final = Decorators()
 _ST_KNOWN: Final = ("@@activate", "@@dont_activate")
 
@@ -47,6 +49,12 @@ def split_decorators(content: str, *, st_strict: bool) -> tuple[Decorators, str]
     if not content.startswith("@@"):
         return _NONE, content
     return _split_strict(content) if st_strict else _split_full(content)
+
+
+def split_hidden_keys(content: str) -> tuple[str, str]:
+    """Take `{{hidden_key:A}}` out of a content; the second value is what they hold, for recursion to find."""
+    hidden = _HIDDEN_KEY.findall(content)
+    return (_HIDDEN_KEY.sub("", content), "\n".join(hidden)) if hidden else (content, "")
 
 
 def _split_strict(content: str) -> tuple[Decorators, str]:

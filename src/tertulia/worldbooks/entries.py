@@ -219,8 +219,10 @@ def decode_entry(raw: Mapping[str, Any], index: int = 0) -> Entry:
 
 def encode_entry(entry: Entry) -> Json:
     """Write an entry in SillyTavern's form: every field, then what was unknown."""
-    written = cast("Json", msgspec.to_builtins(entry))
-    unknown = cast("Json", written.pop("unknown"))
-    if not entry.extensions:
-        del written["extensions"]
-    return {**unknown, **written}
+    written: Json = {name: getattr(entry, attribute) for name, attribute in _ATTRIBUTES.items()}
+    lists: Json = {name: list(written[name]) for name, default in DEFAULTS.items() if isinstance(default, tuple)}
+    who = entry.character_filter
+    if who is not None:
+        lists["characterFilter"] = {"isExclude": who.is_exclude, "names": list(who.names), "tags": list(who.tags)}
+    kept: Json = {"extensions": entry.extensions} if entry.extensions else {}
+    return {**entry.unknown, "uid": entry.uid, **written, **lists, **kept}

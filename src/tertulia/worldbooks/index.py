@@ -5,10 +5,11 @@ reads the text once. What is left is tested one by one. An index is immutable on
 """
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import msgspec
 
-from tertulia.worldbooks.decorators import Decorators, split_decorators
+from tertulia.worldbooks.decorators import Decorators, split_decorators, split_hidden_keys
 from tertulia.worldbooks.entries import Entry
 from tertulia.worldbooks.keys import Key, Kind, Matching, read_key
 from tertulia.worldbooks.literalset import LiteralSet
@@ -27,12 +28,16 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """An entry as a scan needs it. Keys are numbers into `Index.keys`; `sources` has one bit a match source."""
+    """An entry as a scan needs it. Keys are numbers into `Index.keys`; `sources` has one bit a match source.
+
+    `content` is without decorators; `hidden` is what only recursion sees.
+    """
 
     number: int
     entry: Entry
     book: Lorebook
     content: str
+    hidden: str
     decorators: Decorators
     matching: Matching
     primary: tuple[int, ...]
@@ -52,7 +57,7 @@ class Index:
         self.keys: list[Key] = []
         self.owners: list[list[int]] = []
         self._numbers: dict[tuple[str, Matching], int] = {}
-        self.rows = tuple(self._row(number, entry, view) for number, entry in enumerate(book.entries))
+        self.rows = tuple(self._row(number, entry, view) for number, entry in enumerate(in_order(book.entries)))
         self._words: dict[bool, dict[bytes, list[int]]] = {True: {}, False: {}}
         self._literals: dict[bool, LiteralSet] = {True: LiteralSet(), False: LiteralSet()}
         self.loose = self._arrange()
@@ -66,9 +71,11 @@ class Index:
 
     def _row(self, number: int, entry: Entry, view: View) -> Row:
         decorators, content = split_decorators(entry.content, st_strict=view.st_strict)
+        content, hidden = (content, "") if view.st_strict else split_hidden_keys(content)
         matching = Matching(
             fold=not (view.case_sensitive if entry.case_sensitive is None else entry.case_sensitive),
             whole=view.match_whole_words if entry.match_whole_words is None else entry.match_whole_words,
+            blank=view.st_strict,
         )
         primary = tuple(self._number(key, matching) for key in entry.key)
         for key in primary:
@@ -78,6 +85,7 @@ class Index:
             entry=entry,
             book=self.book,
             content=content,
+            hidden=hidden,
             decorators=decorators,
             matching=matching,
             primary=primary,
@@ -160,6 +168,13 @@ def prepare(book: Lorebook, *, identity: str = "", settings: ScanSettings | None
 def view_of(settings: ScanSettings) -> View:
     """Take from the settings what an index hangs on."""
     return View(settings.case_sensitive, settings.match_whole_words, settings.st_strict)
+
+
+def in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """Put entries as a JavaScript object does: whole uids ascending, then the others as they come."""
+    whole = [entry for entry in entries if isinstance(entry.uid, int)]
+    named = [entry for entry in entries if not isinstance(entry.uid, int)]
+    return [*sorted(whole, key=lambda entry: cast("int", entry.uid)), *named]
 
 
 def group_names(group: str, *, st_strict: bool) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from tertulia.macros.syntax import may_expand
 from tertulia.worldbooks.literals import WORD, has_space, trimmed
 from tertulia.worldbooks.regexes import Pattern, Refusal, compile_pattern
 
@@ -18,6 +19,7 @@ class Matching(msgspec.Struct, frozen=True, gc=False):
 
     fold: bool  # upper and lower case are the same
     whole: bool  # single words match whole words alone
+    blank: bool = True  # white space alone matches everything, as in SillyTavern
 
 
 class Kind(Enum):
@@ -47,23 +49,19 @@ class Key(msgspec.Struct, frozen=True, gc=False):
     pattern: Pattern | None = None
 
 
-def may_change(text: str) -> bool:
-    """Say whether macros could make another text of this one."""
-    return "{{" in text or "<" in text or "\\{" in text or "\\}" in text
-
-
 def read_key(written: str, matching: Matching) -> Key:
     """Say what a key is before macros are expanded."""
-    if may_change(written):
+    if may_expand(written):
         return Key(Kind.DYNAMIC, written, matching=matching)
     return expanded_key(written, written, matching)
 
 
 def expanded_key(written: str, expanded: str, matching: Matching) -> Key:
     """Say what a key is once its macros are expanded: white space round it goes, an empty one never matches."""
-    if not expanded:
+    text = trimmed(expanded)
+    if not expanded or (not text and not matching.blank):
         return Key(Kind.NEVER, written)
-    return plain_key(written, trimmed(expanded), matching)
+    return plain_key(written, text, matching)
 
 
 def plain_key(written: str, text: str, matching: Matching) -> Key:

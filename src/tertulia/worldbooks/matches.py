@@ -107,7 +107,7 @@ def _in_message(piece: Piece, start: int, end: int, message: Message, settings: 
 def _author(seeds: Sequence[Candidate], at: int) -> Author | None:
     offset = 0
     for candidate in seeds:
-        offset += len(candidate.body) + 1
+        offset += len(candidate.seed) + 1
         if at < offset:
             return Author(candidate.shelf.name, candidate.row.entry.uid)
     return None

@@ -311,12 +311,14 @@ class Scan:
         if len(self.active) >= self.settings.min_activations:
             return False
         deepest = self.settings.min_activations_depth_max
-        return not (0 < deepest < self._depth) and self._depth <= len(self.pieces.messages)
+        # SillyTavern looks before it goes on, and so reaches one message more than it was told.
+        reached = self._depth if self.settings.st_strict else self._depth + 1
+        return not (0 < deepest < reached) and self._depth <= len(self.pieces.messages)
 
     def _seed(self, passed: list[Candidate]) -> None:
         """Let what this sweep brought up be scanned by the next ones."""
         seeds = [candidate for candidate in passed if self._feeds(candidate)]
-        text = "\n".join(candidate.body for candidate in seeds)
+        text = "\n".join(candidate.seed for candidate in seeds)
         if text:
             self.seeds.append(seeds)
             self._recursed_tokens += self._sources.count_tokens(text)

@@ -53,6 +53,11 @@ class Candidate:
         """Give the content, expanded if it has been."""
         return self.row.content if self.content is None else self.content
 
+    @property
+    def seed(self) -> str:
+        """Give what later sweeps may find: the content, and its hidden keys."""
+        return f"{self.body}\n{self.row.hidden}" if self.row.hidden else self.body
+
     def blame(self, reason: Reason) -> None:
         """Say why the entry does not fire; what came further stays."""
         if self.reason is None or STAGE[reason] >= STAGE[self.reason] or self.reason in FIRED:
@@ -65,6 +70,7 @@ class Shelf:
     def __init__(self, placed: PlacedBook, index: Index, base: tuple[int, int], number: int) -> None:
         self.scope: Scope = placed.scope
         self.name = placed.book.book.name
+        self.identity = placed.book.identity
         self.index = index
         self.hits: dict[int, int] = {}  # key number: mask of pieces where it is, or where a regex may match
         self.candidates: dict[int, Candidate] = {}
