@@ -89,16 +89,12 @@ def read_v3(root: Json) -> Lorebook:
 
 def read(raw: Mapping[str, Any]) -> Lorebook:
     """Read a book, as sloppy as books are."""
-    entries = cast("object", raw.get("entries"))
-    listed = list(read_json(entries).values()) if not isinstance(entries, list) else cast("object", entries)
     return Lorebook(
         name=read_text(raw.get("name")),
         description=read_text(raw.get("description")),
         **read_limits(raw),
         extensions=read_json(raw.get("extensions")),
-        entries=read_entries(
-            list(read_json(entries).values()) if isinstance(entries, Mapping) else entries, _read_entry
-        ),
+        entries=read_entries(raw.get("entries"), _read_entry),
         unknown=rest_of(raw, _BOOK_FIELDS),
     )
 

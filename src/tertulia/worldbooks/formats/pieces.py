@@ -29,8 +29,8 @@ def read_limits(raw: Mapping[str, Any]) -> Limits:
 
 
 def read_entries(raw: object, read: Callable[[Json, int], Entry]) -> tuple[Entry, ...]:
-    """Read a list of entries, each by its object and place; what is no object is passed over."""
-    listed = cast("list[object]", raw) if isinstance(raw, list) else []
+    """Read entries from a list, or an object's values, each by its place; what is no object is passed over."""
+    listed = cast("list[object]", raw) if isinstance(raw, list) else list(read_json(raw).values())
     objects = (cast("Json", item) for item in listed if isinstance(item, Mapping))
     return numbered(read(item, index) for index, item in enumerate(objects))
 
