@@ -2,6 +2,7 @@
 
 import os
 
+import psycopg
 from sqlalchemy import (
     Column,
     Float,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
+
 from tertulia.storage.driver import connect
 from tertulia.storage.statement import Id, Json, Micros, Nano, Sequence, Statement, insert, insert_ignoring, insert_row
 from tertulia.storage.writer import parse_url
@@ -93,8 +95,11 @@ open_entry = Statement(
     "of",
 )
 set_note = Statement(
-    (made := insert(entry).values(id=bindparam("id"), account_id=bindparam("of"), state="done", note=bindparam("note")))
-    .on_conflict_do_update(index_elements=[entry.c.id], set_={"note": made.excluded.note + bindparam("more")}),
+    (
+        made := insert(entry).values(
+            id=bindparam("id"), account_id=bindparam("of"), state="done", note=bindparam("note")
+        )
+    ).on_conflict_do_update(index_elements=[entry.c.id], set_={"note": made.excluded.note + bindparam("more")}),
     "id",
     "of",
     "note",
@@ -132,11 +137,9 @@ def create(url: str) -> None:
     commands = [str(CreateTable(table).compile(dialect=dialect)) for table in schema.sorted_tables]
     commands += [str(CreateIndex(index).compile(dialect=dialect)) for t in schema.sorted_tables for index in t.indexes]
     if isinstance(address, str):
-        import psycopg
-
         with psycopg.connect(address, autocommit=True) as connection:
             for command in commands:
-                connection.execute(command)  # pyright: ignore[reportArgumentType]
+                connection.execute(command.encode())
         return
     with_file = connect(address, mode="rwc")
     for command in commands:

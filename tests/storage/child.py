@@ -6,13 +6,14 @@ import resource
 import signal
 import sys
 import time
+from pathlib import Path
+
+from tests.storage import bank
 
 from tertulia.storage.driver import connect
 from tertulia.storage.home import HomeLock
 from tertulia.storage.unit import COMMITTED, Unit
 from tertulia.storage.writer import StorageUnavailable, open_storage, parse_url
-
-from storage import bank
 
 
 def tell(line: str) -> None:
@@ -101,8 +102,6 @@ def fill_disk(url: str) -> None:
 
 def lock(home: str) -> None:
     """Hold the lock of a home until killed."""
-    from pathlib import Path
-
     HomeLock(Path(home)).acquire()
     tell("locked")
     time.sleep(60)

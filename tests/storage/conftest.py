@@ -4,12 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.postgres_cluster import Cluster, postgres_cluster, postgres_url, start_cluster
-from tertulia.storage.writer import Storage, open_storage
-
+from tests.postgres_cluster import Cluster, start_cluster
 from tests.storage import bank
 
-__all__ = ["postgres_cluster", "postgres_url"]
+from tertulia.storage.writer import Storage, open_storage
 
 
 @pytest.fixture
@@ -32,7 +30,7 @@ class Batches:
         self.sizes: list[int] = []
         self.synced: list[bool] = []
 
-    def __call__(self, size: int, seconds: float, synced: bool) -> None:
+    def __call__(self, size: int, seconds: float, synced: bool) -> None:  # noqa: FBT001 - as writers call it
         assert seconds > 0
         self.sizes.append(size)
         self.synced.append(synced)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ class Child:
     """A running child program."""
 
     def __init__(self, *arguments: str) -> None:
-        environment = dict(os.environ) | {"PYTHONPATH": str(_CHILD.parents[1])}
+        environment = dict(os.environ) | {"PYTHONPATH": str(_CHILD.parents[2])}
         self.process = subprocess.Popen(
             [sys.executable, str(_CHILD), *arguments], stdout=subprocess.PIPE, env=environment, text=True
         )
@@ -31,7 +31,7 @@ class Child:
 
 
 @contextmanager
-def child(*arguments: str) -> Iterator[Child]:
+def child(*arguments: str) -> Generator[Child]:
     """Run a child program, and leave none behind."""
     running = Child(*arguments)
     try:

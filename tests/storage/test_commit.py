@@ -1,11 +1,21 @@
 """The contract of `Storage.commit`, the same on both databases."""
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
-from tertulia.storage.statement import Statement
+from sqlalchemy import Column, Table, Text, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
+from tests.storage import bank
+from tests.storage.bank import new
+from tests.storage.conftest import Batches
+
+from tertulia.storage.statement import Id, Sequence, Statement, metadata
 from tertulia.storage.unit import COMMITTED, Guard, Refused, Unit
 from tertulia.storage.writer import (
+    DatabaseUrlInvalid,
     Storage,
     StorageOverloaded,
     StorageRejected,
@@ -13,11 +23,6 @@ from tertulia.storage.writer import (
     open_storage,
     parse_url,
 )
-
-from sqlalchemy import text
-from storage import bank
-from storage.bank import new
-from storage.conftest import Batches
 
 
 def unit(*writes, guards=(), key=None, durable=True) -> Unit:
@@ -35,7 +40,7 @@ async def account(storage: Storage, of: bytes) -> tuple:
 
 
 @pytest.mark.parametrize("durable", [True, False])
-async def test_a_committed_unit_can_be_read_at_once(storage: Storage, durable: bool):
+async def test_a_committed_unit_can_be_read_at_once(storage: Storage, durable):
     of, first, second = new(), new(), new()
     writes = (
         bank.open_account(of, 5, 0, 0),
@@ -199,8 +204,6 @@ async def test_what_looks_like_an_escape_and_is_none_is_stored(storage: Storage)
     bodies = ['["\\\\u0000"]', '["\\ud83d\\ude00"]', '["\\\\ud800"]', '["\\u0041\\n\\"\\u00e9"]']
     for body in bodies:
         await storage.commit(unit(bank.add_entry(new(), of, "done", None, body, None, None, None)))
-    import json
-
     stored = [json.loads(row[4]) for row in await storage.fetch(bank.entries())]
     assert sorted(stored) == sorted(json.loads(body) for body in bodies)
 
@@ -242,7 +245,7 @@ _LEVEL = {
 
 
 async def test_a_durable_unit_is_synced_and_a_relaxed_one_rides_along(storage: Storage, url: str, batches: Batches):
-    level = Statement(text(_LEVEL[url.split(":")[0]]))
+    level = Statement(text(_LEVEL[url.partition(":")[0]]))
     relaxed, full = ("1", "2") if url.startswith("sqlite") else ("off", "on")
     await storage.commit(unit(level(), durable=False))
     await storage.commit(unit(level(), durable=True))
@@ -253,23 +256,15 @@ async def test_a_durable_unit_is_synced_and_a_relaxed_one_rides_along(storage: S
     assert batches.synced == [False, True, False, True]
 
 
-async def test_a_numbered_row_never_gets_the_number_of_one_that_is_gone(sqlite_url: str):
-    from sqlalchemy import Column, MetaData, Table, Text, event
-    from sqlalchemy.dialects import sqlite
-    from sqlalchemy.schema import CreateTable
-    from tertulia.storage import columns
-
-    product = columns.metadata
-    table = Table("numbered_for_a_test", product, Column("seq", columns.Sequence, primary_key=True), Column("t", Text))
-    keyed = Table("keyed_for_a_test", product, Column("id", columns.Id, primary_key=True), Column("t", Text))
+def test_on_sqlite_a_numbered_table_counts_on_and_a_keyed_one_lies_in_its_key():
+    table = Table("numbered_for_a_test", metadata, Column("seq", Sequence, primary_key=True), Column("t", Text))
+    keyed = Table("keyed_for_a_test", metadata, Column("id", Id, primary_key=True), Column("t", Text))
     try:
         assert "AUTOINCREMENT" in str(CreateTable(table).compile(dialect=sqlite.dialect()))
         assert "WITHOUT ROWID" in str(CreateTable(keyed).compile(dialect=sqlite.dialect()))
     finally:
-        product.remove(table)
-        product.remove(keyed)
-    assert event is not None
-    assert MetaData is not None
+        metadata.remove(table)
+        metadata.remove(keyed)
 
 
 async def test_more_units_than_the_queue_holds_are_refused_at_once(url: str):
@@ -343,16 +338,12 @@ async def test_reads_do_not_write(storage: Storage):
 
 @pytest.mark.parametrize("bad", ["", "x", "sqlite://", "sqlite:///", "sqlite:///:memory:", "mysql://a/b", "/tmp/x.db"])
 def test_a_url_that_names_no_database_is_refused_without_repeating_it(bad: str):
-    from tertulia.storage.writer import DatabaseUrlInvalid
-
     with pytest.raises(DatabaseUrlInvalid) as caught:
         open_storage(bad + "?password=canary" if bad else bad)
     assert "canary" not in str(caught.value)
 
 
 def test_urls_of_both_kinds():
-    from pathlib import Path
-
     assert parse_url("sqlite:////var/lib/t.db") == Path("/var/lib/t.db")
     assert parse_url("sqlite:///t.db") == Path("t.db")
     assert parse_url("postgres://h/d") == parse_url("postgresql+psycopg://h/d") == "postgresql://h/d"

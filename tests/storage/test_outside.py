@@ -5,11 +5,11 @@ import random
 import signal
 
 import pytest
+from tests.storage import bank
+from tests.storage.processes import child
+
 from tertulia.storage.unit import COMMITTED, Unit
 from tertulia.storage.writer import Storage, open_storage
-
-from storage import bank
-from storage.processes import child
 
 
 async def test_a_write_by_another_process_is_heard_of_and_ones_own_is_not(storage: Storage, url: str):

@@ -1,18 +1,19 @@
 """What SQLite alone can suffer: foreign locks, full disks, files that go away, a growing log."""
 
 import asyncio
+import re
 import time
 from pathlib import Path
 
 import pytest
+from tests.storage import bank
+from tests.storage.processes import child
+
 from tertulia.storage import backlog, sqlite_reader
 from tertulia.storage.driver import connect, library, library_warning
 from tertulia.storage.sqlite import SqliteStorage
 from tertulia.storage.unit import COMMITTED, Unit
 from tertulia.storage.writer import StorageUnavailable, open_storage, parse_url
-
-from storage import bank
-from storage.processes import child
 
 
 def note(what: str, *, durable: bool = True) -> Unit:
@@ -65,9 +66,7 @@ async def test_a_lock_held_for_too_long_is_told(storage: SqliteStorage, sqlite_u
     assert await storage.commit(note("b")) == COMMITTED
 
 
-async def test_a_page_read_waits_for_an_exclusive_lock_beside_the_loop(
-    storage: SqliteStorage, path: Path, monkeypatch
-):
+async def test_a_page_read_waits_for_an_exclusive_lock_beside_the_loop(storage: SqliteStorage, path: Path, monkeypatch):
     real = sqlite_reader.PageReader._read
     locked = [True]
 
@@ -234,8 +233,6 @@ def test_an_old_library_is_warned_of(monkeypatch):
 
 def test_sqlite_is_imported_in_one_place_only():
     source = Path(__file__).parents[2] / "src" / "tertulia"
-    import re
-
     importing = re.compile(r"^\s*(import|from)\s+(sqlite3|pysqlite3|aiosqlite)\b", re.MULTILINE)
     found = {str(file.relative_to(source)) for file in source.rglob("*.py") if importing.search(file.read_text())}
     assert found == {"storage/driver.py"}
