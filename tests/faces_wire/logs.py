@@ -85,14 +85,18 @@ def pieces(draw: st.DrawFn, choice: int = 0) -> list[Delta]:
 def calls(draw: st.DrawFn, choice: int = 0) -> list[ToolCallDelta]:
     """Draw the fragments of parallel tool calls: each begins after the one before it, then they may interleave."""
     out: list[ToolCallDelta] = []
-    values = st.dictionaries(texts, st.one_of(texts, st.integers(-5, 5), st.lists(st.booleans(), max_size=2)), max_size=2)
+    values = st.dictionaries(
+        texts, st.one_of(texts, st.integers(-5, 5), st.lists(st.booleans(), max_size=2)), max_size=2
+    )
     rest: list[list[ToolCallDelta]] = []
     for index in range(draw(st.integers(0, 3))):
         arguments = _json(draw(values)) if draw(st.booleans()) else ""
         cut = draw(st.integers(0, len(arguments)))
         opaque = draw(st.sampled_from([None, {"wire": "gemini", "data": {"thoughtSignature": "Y2FsbA=="}}]))
         out.append(ToolCallDelta(index, f"call_{choice}_{index}", f"tool{index}", "", choice, index, opaque=opaque))
-        rest.append([ToolCallDelta(index, None, None, piece, choice, index) for piece in (arguments[:cut], arguments[cut:])])
+        rest.append(
+            [ToolCallDelta(index, None, None, piece, choice, index) for piece in (arguments[:cut], arguments[cut:])]
+        )
     while any(rest):
         turn = draw(st.sampled_from([index for index, fragments in enumerate(rest) if fragments]))
         out.append(rest[turn].pop(0))

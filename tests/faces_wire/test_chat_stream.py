@@ -68,7 +68,9 @@ def test_the_sdk_accumulates_a_stream_to_the_fold(wire: Wire, log: list[Event], 
         assert found.choices[index].finish_reason == reason
         tokens = [token for piece in choice.logprobs for token in piece["content"]]
         logprobs = found.choices[index].logprobs
-        assert [each.logprob for each in (logprobs.content if logprobs else None) or ()] == [t["logprob"] for t in tokens]
+        assert [each.logprob for each in (logprobs.content if logprobs else None) or ()] == [
+            t["logprob"] for t in tokens
+        ]
     assert found.usage.total_tokens == ended.usage.total if ended.usage else found.usage is None
 
 
@@ -82,6 +84,7 @@ def test_the_whole_answer_says_what_the_stream_says(wire: Wire, log: list[Event]
         one, other = answer.choices[index].message.to_dict(), streamed.choices[index].message.to_dict()
         assert unordered(one.get("reasoning_details")) == unordered(other.get("reasoning_details"))
         assert unordered(one.get("annotations")) == unordered(other.get("annotations"))
+        assert unordered(one.get("citations")) == unordered(other.get("citations"))
         assert answer.choices[index].finish_reason == streamed.choices[index].finish_reason
     assert answer.usage == streamed.usage
     assert answer.id == streamed.id == f"chatcmpl-{GENERATION}"
@@ -122,7 +125,9 @@ def test_ids_stand_in_the_first_chunk_only() -> None:
 
 def test_many_choices_name_all_their_messages() -> None:
     started = Started(GENERATION, "m", 0, message_id="a", message_ids=("a", "b"))
-    first, *_ = chunks_of(ChunkEncoder(include_usage=False), [started, Ended("completed", (Finish("stop"), Finish("stop", 1)))])
+    first, *_ = chunks_of(
+        ChunkEncoder(include_usage=False), [started, Ended("completed", (Finish("stop"), Finish("stop", 1)))]
+    )
     assert first["message_ids"] == ["a", "b"]
 
 
@@ -215,14 +220,23 @@ def test_a_failed_stream_ends_with_an_error_that_the_sdk_raises(wire: Wire, code
 )
 def test_the_type_of_an_error_follows_from_its_status(status: int, kind: str) -> None:
     error = json.loads(error_body("invalid", "No.", "model", {"a": 1}, "r", status))["error"]
-    assert error == {"message": "No.", "type": kind, "param": "model", "code": "invalid", "details": {"a": 1}, "request_id": "r"}
+    assert error == {
+        "message": "No.",
+        "type": kind,
+        "param": "model",
+        "code": "invalid",
+        "details": {"a": 1},
+        "request_id": "r",
+    }
 
 
 def test_a_call_gets_what_it_lacks_before_its_choice_ends() -> None:
     log: list[Event] = [STARTED, ToolCallDelta(0, None, "now"), Ended("completed", (Finish("tool_calls"),))]
     _, begun, lacking, last = chunks_of(ChunkEncoder(include_usage=False), log)
     assert begun["choices"][0]["delta"]["tool_calls"][0]["function"] == {"name": "now", "arguments": ""}
-    assert lacking["choices"][0]["delta"]["tool_calls"] == [{"index": 0, "id": "call_0", "function": {"arguments": "{}"}}]
+    assert lacking["choices"][0]["delta"]["tool_calls"] == [
+        {"index": 0, "id": "call_0", "function": {"arguments": "{}"}}
+    ]
     assert last["choices"][0]["finish_reason"] == "tool_calls"
 
 
@@ -256,7 +270,11 @@ def test_waiting_and_attempts_are_no_frames(wire: Wire) -> None:
 
 
 def test_a_continued_answer_begins_with_what_there_was(wire: Wire) -> None:
-    log: list[Event] = [Started(GENERATION, "m", 0, text="Once "), Text("upon"), Ended("completed", (Finish("stop"),), Usage())]
+    log: list[Event] = [
+        Started(GENERATION, "m", 0, text="Once "),
+        Text("upon"),
+        Ended("completed", (Finish("stop"),), Usage()),
+    ]
     assert accumulated(wire, stream_of(ChunkEncoder(include_usage=True), log)).choices[0].message.content == "Once upon"
 
 
@@ -288,7 +306,13 @@ def test_perplexitys_sources_stand_beside_the_choices(wire: Wire) -> None:
     from tertulia.turn.events import Opaque
 
     sources = {"citations": ["https://a.example"], "search_results": [{"title": "A"}]}
-    log: list[Event] = [STARTED, Text("a"), Opaque(sources, "openai"), Opaque(sources, "openai"), Ended("completed", (Finish("stop"),), Usage())]
+    log: list[Event] = [
+        STARTED,
+        Text("a"),
+        Opaque(sources, "openai"),
+        Opaque(sources, "openai"),
+        Ended("completed", (Finish("stop"),), Usage()),
+    ]
     chunk = chunks_of(ChunkEncoder(include_usage=False), log)[2]
     assert chunk["citations"] == ["https://a.example"]
     assert accumulated(wire, stream_of(ChunkEncoder(include_usage=True), log)).choices[0].message.content == "a"

@@ -19,42 +19,36 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def annotations(citation: Citation) -> list[Json]:
-    """Write a source as OpenAI's annotations: one, or for Gemini's grounding one for each page.
+    """Write a source as annotations of Chat Completions: one, or for Gemini's grounding one for each page.
 
     Pages of other wires get an empty span: they count in bytes, or say what they cite and not where. What is no web
-    page keeps its own form, under its own type.
+    page gives none, since typed clients know only `url_citation`: it goes into `citations` as it is.
     """
     if citation.wire == "openai":
         return [citation.data]
-    kind = str(citation.data.get("type") or citation.wire)
-    return [_url_citation(page) for page in pages(citation)] or [{"type": kind, kind: citation.data}]
+    return [{"type": "url_citation", "url_citation": _span(page)} for page in pages(citation)]
 
 
 def response_annotations(citation: Citation) -> list[Json]:
-    """Write a source as the Responses API's annotations, which have no inner object."""
-    flat: list[Json] = []
-    for annotation in annotations(citation):
-        kind = annotation.get("type")
-        inner = annotation.get(kind) if isinstance(kind, str) else None
-        flat.append({"type": kind, **cast("Json", inner)} if isinstance(inner, dict) else annotation)
-    return flat
+    """Write a source as annotations of the Responses API, which have no inner object; documents are files there."""
+    if citation.wire == "openai":
+        kind = citation.data.get("type")
+        inner = citation.data.get(kind) if isinstance(kind, str) else None
+        return [{"type": kind, **cast("Json", inner)} if isinstance(inner, dict) else citation.data]
+    if citation.wire == "anthropic" and "document_index" in citation.data:
+        return [_file_citation(citation.data)]
+    return [{"type": "url_citation", **_span(page)} for page in pages(citation)]
 
 
 def anthropic_citations(citation: Citation) -> list[Json]:
-    """Write a source as Anthropic's citations; an annotation that is no web page keeps its own form."""
+    """Write a source as Anthropic's citations: of a search result, or of a document where it was a file."""
     if citation.wire == "anthropic":
         return [citation.data]
-    found = [
-        {
-            "type": "web_search_result_location",
-            "url": page.url,
-            "title": page.title,
-            "cited_text": page.quote,
-            "encrypted_index": "",
-        }
-        for page in pages(citation)
-    ]
-    return found or [citation.data]
+    found = [_search_result(page) for page in pages(citation)]
+    file = _dict(citation.data.get("file_citation")) or citation.data
+    if not found and citation.wire == "openai" and isinstance(file.get("file_id"), str):
+        return [_char_location(file)]
+    return found
 
 
 def pages(citation: Citation) -> Iterator[Page]:
@@ -89,11 +83,27 @@ def _page(url: str, title: Any, quote: Any) -> Page:
     return Page(url, title if isinstance(title, str) and title else url, quote if isinstance(quote, str) else "")
 
 
-def _url_citation(page: Page) -> Json:
+def _span(page: Page) -> Json:
     found: Json = {"url": page.url, "title": page.title, "start_index": 0, "end_index": 0}
-    if page.quote:
-        found["content"] = page.quote
-    return {"type": "url_citation", "url_citation": found}
+    return {**found, "content": page.quote} if page.quote else found
+
+
+def _file_citation(data: Json) -> Json:
+    index, title = data["document_index"], data.get("document_title")
+    file = data.get("file_id") or f"document-{index}"
+    found: Json = {"type": "file_citation", "file_id": file, "filename": title or file, "index": index}
+    return {**found, "content": data["cited_text"]} if data.get("cited_text") else found
+
+
+def _search_result(page: Page) -> Json:
+    found = {"type": "web_search_result_location", "url": page.url, "title": page.title}
+    return {**found, "cited_text": page.quote, "encrypted_index": ""}
+
+
+def _char_location(file: Json) -> Json:
+    place = {"document_index": 0, "start_char_index": 0, "end_char_index": 0}
+    named = {"document_title": file.get("filename"), "file_id": file["file_id"]}
+    return {"type": "char_location", "cited_text": "", **place, **named}
 
 
 def _dict(value: Any) -> Json:

@@ -32,10 +32,11 @@ class _Call:
 class _Choice:
     """What has been written of one choice: how many entries of each list, and its calls."""
 
-    __slots__ = ("annotations", "calls", "details", "images", "places")
+    __slots__ = ("annotations", "calls", "citations", "details", "images", "places")
 
     def __init__(self) -> None:
         self.annotations = 0
+        self.citations = 0
         self.details = 0
         self.images = 0
         self.calls: dict[int, _Call] = {}
@@ -64,8 +65,7 @@ class Deltas:
             case Image():
                 fields = {"images": [{**image(event.url), "index": self._next(event.choice, "images")}]}
             case Citation():
-                notes = [{**note, "index": self._next(event.choice, "annotations")} for note in annotations(event)]
-                return encode_json({"annotations": notes})
+                return encode_json(self._cite(event))
             case Opaque():
                 opaque = {"wire": event.wire, "data": event.data}
                 return encode_json(self._kept(event.choice, Piece(opaque, event.part)))
@@ -127,6 +127,15 @@ class Deltas:
             else:
                 fields |= native
         return delta
+
+    def _cite(self, citation: Citation) -> Json:
+        choice = citation.choice
+        notes = [{**note, "index": self._next(choice, "annotations")} for note in annotations(citation)]
+        return (
+            {"annotations": notes}
+            if notes
+            else {"citations": [{**citation.data, "index": self._next(choice, "citations")}]}
+        )
 
     def _kept(self, choice: int, piece: Piece) -> Json:
         native = native_fields(piece.opaque)

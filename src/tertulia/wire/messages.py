@@ -16,7 +16,7 @@ _KNOWN: Final = frozenset(Message.__struct_fields__) - {"extra", "opaque"}
 _PLAIN: Final = _KNOWN - {"tool_calls", "reasoning_details", "audio", "function_call"}
 _TWINS: Final = twins(_KNOWN)
 _ABOVE: Final = 2  # levels above a message: the body and the list
-_OURS: Final = frozenset({"annotations"})  # of answers of ours that come back, and that hosts refuse
+_OURS: Final = frozenset({"annotations", "citations"})  # of answers of ours that come back, and that hosts refuse
 _CHOICES: Final = {
     "role": "system, developer, user, assistant, tool, function",
     "type": "text, image_url, input_audio, video_url, file, refusal; for a tool call function, custom",

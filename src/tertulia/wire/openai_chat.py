@@ -120,8 +120,10 @@ def answer_message(choice: Choice, kept: Json) -> Json:
         message["tool_calls"] = [tool_call(call) for call in choice.tool_calls]
     if choice.images:
         message["images"] = [image(url) for url in choice.images]
-    if choice.citations:
-        message["annotations"] = [each for citation in choice.citations for each in annotations(citation)]
+    if notes := [note for citation in choice.citations for note in annotations(citation)]:
+        message["annotations"] = notes
+    if others := [citation.data for citation in choice.citations if not annotations(citation)]:
+        message["citations"] = others
     return message | kept
 
 

@@ -44,7 +44,7 @@ def unpack(text: str, path: str) -> Piece | None:
     try:
         return _decode(urlsafe_b64decode(text[len(PREFIX) :]))
     except (binascii.Error, ValueError, RecursionError):  # of base64, of UTF-8 and of msgspec
-        raise Invalid("This must come back exactly as it was given, or be left out.", path=path) from None
+        raise Invalid(f"`{path}` must come back exactly as it was given, or be left out.", path=path) from None
 
 
 def piece_of(kept: Mapping[str, Any]) -> Piece:

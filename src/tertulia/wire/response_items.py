@@ -138,7 +138,10 @@ class Items:
     def _cite(self, citation: Citation) -> list[Json]:
         item, steps = self._part("message", "output_text", citation.part)
         notes: list[Json] = item.part["annotations"] if item.part is not None else []
-        for note in response_annotations(citation):
+        found = response_annotations(citation)
+        if not found and item.part is not None:
+            item.part.setdefault("citations", []).append(citation.data)
+        for note in found:
             place = self._place(item) | {"annotation_index": len(notes), "annotation": note}
             steps.append({"type": "response.output_text.annotation.added", **place})
             notes.append(note)
