@@ -63,7 +63,7 @@ def make_providers(
     by_name = {plan.name: plan for plan in plans if plan.kind != "local"}
     if model is not None:
         providers[LOCAL] = LocalProvider(model, lambda endpoint: _at(endpoint, transport, idle_s))
-        by_name[LOCAL] = _local_plan(model.name)
+        by_name[LOCAL] = _local_plan(model)
     return Made(by_name, providers, model, found.message if isinstance(found, Missing) else "")
 
 
@@ -99,17 +99,17 @@ def _at(endpoint: Endpoint, transport: Transport, idle_s: float) -> Provider:
     )
 
 
-def _local_plan(model: str) -> ProviderPlan:
+def _local_plan(model: LocalModel) -> ProviderPlan:
     return ProviderPlan(
         name=LOCAL,
         kind="local",
         base_url="",
         keys=(),
         needs_key=False,
-        models=(model,),
+        models=(model.name,),
         strict=True,
         timeout_s=None,
-        max_concurrent=1,
+        max_concurrent=model.engine.slots,
         headers={},
         prices=None,
     )

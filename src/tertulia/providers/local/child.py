@@ -29,21 +29,6 @@ MOST_DESCRIPTORS: Final = 1 << 16
 MOST_THREADS: Final = 8  # a small model only loses by more: each layer ends with all threads waiting for the slowest
 QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
-DEMO_TEMPLATE: Final = (
-    "{% for message in messages %}"
-    "{% if loop.first and message['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nYou are a helpful AI assistant<|im_end|>\n' }}"
-    "{% endif %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-"""SmolLM2's own template but for the system message that stands in where none was sent.
-
-The file's presents the model as a product of its makers. With it, and the quantised weights, the model answers
-"What is the capital of France?" in broken French; with this one, and plainer settings, it says Paris.
-"""
-
 
 def main() -> int:
     """Serve until the parent is gone; the exit status says whether the model could be loaded."""
@@ -118,7 +103,10 @@ def serve(launch: Launch) -> Any:
     _guard(params, launch)
     _size(params, launch)
     if launch.demo:
-        params.chat_template = DEMO_TEMPLATE
+        # ChatML as it is, so that the model reads what the caller wrote and nothing else. The file's own template puts
+        # a sentence about the model's makers before it, which at this size turns plain questions into noise.
+        params.use_jinja = False
+        params.chat_template = "chatml"
         params.sampling.temp = 0.2  # as its model card advises, for requests that do not say
         params.sampling.top_p = 0.9
     return engine.Server(params)

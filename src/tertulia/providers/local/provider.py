@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 from tertulia.kernel.errors import TertuliaError
 from tertulia.providers.local.process import Endpoint, LocalModel
 from tertulia.providers.port import Call, Failure, Listed, Provider, Sink, Target, fault
 from tertulia.turn.request import Request
+
+_PASSED_OVER: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 
 MakeProvider = Callable[[Endpoint], Provider]
 
@@ -34,12 +36,12 @@ class LocalProvider:
         return waiting
 
     def dropped(self, request: Request, model: str) -> tuple[str, ...]:
-        """Nothing is dropped: the child takes what llama.cpp's server takes, and ignores the rest."""
-        return ()
+        """Name what the engine would pass over without a word."""
+        return tuple(sorted(_PASSED_OVER & request.parameters.keys()))
 
     async def models(self) -> tuple[Listed, ...]:
         """The one that it has."""
-        return (Listed(self._model.name, context_window=self._model.gguf.context),)
+        return (Listed(self._model.name, context_window=self._model.engine.context),)
 
 
 @final
