@@ -67,13 +67,13 @@ class Cluster:
 
     def drop_database(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
-        name = url.rpartition("/")[0].rpartition("/")[2] if "?" not in url else url.split("?")[0].rpartition("/")[2]
+        name = url.partition("?")[0].rpartition("/")[2]
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def execute(self, sql: str, url: str | None = None) -> list[tuple]:
         """Run one statement by itself; gives its rows."""
         with psycopg.connect(url or self.url(), autocommit=True) as connection:
-            cursor = connection.execute(sql)  # pyright: ignore[reportArgumentType]
+            cursor = connection.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
 
     def start(self) -> None:
@@ -81,7 +81,7 @@ class Cluster:
         server = [str(_PROGRAMS / "postgres"), "-D", str(self._data), "-k", str(self._sockets), "-h", ""]
         settings = ["-c", "max_connections=60", "-c", "shared_buffers=32MB", "-c", "fsync=off"]
         with (self.home / "log").open("ab") as log:
-            self._server = subprocess.Popen(
+            running = subprocess.Popen[bytes](
                 ["sh", "-c", _UNTIL_INPUT_ENDS, "sh", *server, *settings],
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -89,15 +89,19 @@ class Cluster:
                 start_new_session=True,
                 **self._as_account(),
             )
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                psycopg.connect(self.url()).close()
-                return
-            except psycopg.OperationalError:
-                if self._server.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError((self.home / "log").read_text()) from None
-                time.sleep(0.02)
+        self._server = running
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            if running.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.home / "log").read_text())
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def halt(self, signal: str = "INT") -> None:
         """Stop the server, keeping its data: INT is orderly, QUIT is a crash."""

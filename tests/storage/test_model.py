@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,53 +33,61 @@ class Model:
     accounts: dict[bytes, list[int]] = field(default_factory=dict)
     entries: dict[bytes, tuple[bytes, str]] = field(default_factory=dict)
 
-    def add(self, one: bytes, of: bytes, state: str) -> None:
+    def run(self, command: tuple, of: bytes) -> int:
+        """Do one command; gives the rows that it counts."""
+        act, *rest = command
+        return getattr(self, act)(of, *rest)
+
+    def open(self, of: bytes, balance: int) -> int:
+        if of in self.accounts:
+            raise BrokenError
+        self.accounts[of] = [balance, 0, 0]
+        return 1
+
+    def open_once(self, of: bytes, balance: int) -> int:
+        return 0 if of in self.accounts else self.open(of, balance)
+
+    def hold(self, of: bytes, amount: int) -> int:
+        account = self.accounts.get(of)
+        if account is None or account[0] - account[1] < amount:
+            return 0
+        account[1] += amount
+        return 1
+
+    def step(self, of: bytes, seen: int) -> int:
+        account = self.accounts.get(of)
+        if account is None or account[2] != seen:
+            return 0
+        account[2] += 1
+        return 1
+
+    def exists(self, of: bytes) -> int:
+        return int(of in self.accounts)
+
+    def earn(self, of: bytes, amount: int) -> int:
+        if of in self.accounts:
+            self.accounts[of][0] += amount
+        return self.exists(of)
+
+    def close(self, of: bytes) -> int:
+        if any(owner == of for owner, _ in self.entries.values()):
+            raise BrokenError
+        return int(self.accounts.pop(of, None) is not None)
+
+    def add(self, of: bytes, n: int, state: str) -> int:
+        one = one_of(of, n)
         opened = state == "queued" and (of, "queued") in self.entries.values()
         if one in self.entries or of not in self.accounts or opened:
             raise BrokenError
         self.entries[one] = (of, state)
-
-    def run(self, command: tuple, of: bytes) -> int:
-        """Do one command; gives the rows that it counts."""
-        act, *rest = command
-        account = self.accounts.get(of)
-        match act:
-            case "open_once":
-                if account is not None:
-                    return 0
-                self.accounts[of] = [rest[0], 0, 0]
-            case "open":
-                if account is not None:
-                    raise BrokenError
-                self.accounts[of] = [rest[0], 0, 0]
-            case "hold":
-                if account is None or account[0] - account[1] < rest[0]:
-                    return 0
-                account[1] += rest[0]
-            case "step":
-                if account is None or account[2] != rest[0]:
-                    return 0
-                account[2] += 1
-            case "exists":
-                return int(account is not None)
-            case "earn":
-                if account is not None:
-                    account[0] += rest[0]
-            case "close":
-                if any(owner == of for owner, _ in self.entries.values()):
-                    raise BrokenError
-                self.accounts.pop(of, None)
-            case "add":
-                self.add(one_of(of, rest[0]), of, rest[1])
-            case "open_entry":
-                one = one_of(of, rest[0])
-                # The arbiter is the index of open entries; a known id is another conflict, and a fault.
-                if (of, "queued") in self.entries.values():
-                    return 0
-                self.add(one, of, "queued")
-            case "drop":
-                self.entries.pop(one_of(of, rest[0]), None)
         return 1
+
+    def open_entry(self, of: bytes, n: int) -> int:
+        # The arbiter is the index of open entries; a known id is another conflict, and a fault.
+        return 0 if (of, "queued") in self.entries.values() else self.add(of, n, "queued")
+
+    def drop(self, of: bytes, n: int) -> int:
+        return int(self.entries.pop(one_of(of, n), None) is not None)
 
     def commit(self, of: bytes, guards: list[tuple], writes: list[tuple]) -> object:
         before = copy.deepcopy((self.accounts, self.entries))
@@ -99,28 +107,23 @@ def one_of(of: bytes, n: int) -> bytes:
     return of[:15] + bytes([n + 100])
 
 
+STATEMENTS: dict[str, Callable[..., Bound]] = {
+    "open": lambda of, balance: bank.open_account(of, balance, 0, 0),
+    "open_once": lambda of, balance: bank.open_account_once(of, balance, 0, 0),
+    "hold": lambda of, amount: bank.hold(amount, of),
+    "step": bank.step,
+    "exists": bank.exists,
+    "earn": bank.earn,
+    "close": bank.close_account,
+    "add": lambda of, n, state: bank.add_entry(one_of(of, n), of, state, None, None, None, None, None),
+    "open_entry": lambda of, n: bank.open_entry(one_of(of, n), of),
+    "drop": lambda of, n: bank.drop_entry(one_of(of, n)),
+}
+
+
 def bound(command: tuple, of: bytes) -> Bound:
     act, *rest = command
-    match act:
-        case "open_once":
-            return bank.open_account_once(of, rest[0], 0, 0)
-        case "open":
-            return bank.open_account(of, rest[0], 0, 0)
-        case "hold":
-            return bank.hold(rest[0], of)
-        case "step":
-            return bank.step(of, rest[0])
-        case "exists":
-            return bank.exists(of)
-        case "earn":
-            return bank.earn(of, rest[0])
-        case "close":
-            return bank.close_account(of)
-        case "add":
-            return bank.add_entry(one_of(of, rest[0]), of, rest[1], None, None, None, None, None)
-        case "open_entry":
-            return bank.open_entry(one_of(of, rest[0]), of)
-    return bank.drop_entry(one_of(of, rest[0]))
+    return STATEMENTS[act](of, *rest)
 
 
 amounts = st.integers(0, 20)
