@@ -7,10 +7,10 @@ from typing import Any
 import anthropic
 import httpx2
 import openai
+from tests.faces_wire.logs import numbered
 
 from tertulia.generation.encoder import Encoder
 from tertulia.turn.events import Event
-from tests.faces_wire.logs import numbered
 
 
 class Wire:
@@ -40,7 +40,7 @@ class Wire:
             rest = rest[size:]
 
 
-def stream_of(encoder: Encoder, log: list[Event], heartbeats: bool = False) -> bytes:
+def stream_of(encoder: Encoder, log: list[Event], *, heartbeats: bool = False) -> bytes:
     """Encode a whole log, with a heartbeat after each entry where that is asked for."""
     beat = encoder.heartbeat if heartbeats else b""
     return b"".join(encoder.entry(n, event) + beat for n, event in numbered(log)) + encoder.done

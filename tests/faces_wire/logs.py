@@ -1,7 +1,9 @@
 """Logs as hypothesis makes them: any order of pieces that a provider may say, in any alphabet."""
 
+import json
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tertulia.turn.events import (
@@ -11,6 +13,7 @@ from tertulia.turn.events import (
     Event,
     Fault,
     Finish,
+    FinishReason,
     Image,
     Opaque,
     Outcome,
@@ -24,6 +27,12 @@ from tertulia.turn.events import (
 )
 from tertulia.turn.fold import Choice, fold
 from tertulia.turn.usage import Usage
+
+quiet = settings(
+    max_examples=60,
+    deadline=None,  # shared cores
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 GENERATION = "0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee"
 STARTED = Started(GENERATION, "openai/gpt-4o", 1_700_000_000_123_456, request_id="req-1")
@@ -57,12 +66,47 @@ opaques = st.sampled_from(
 )
 citations = st.sampled_from(
     [
-        ("openai", {"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "A", "start_index": 0, "end_index": 2}}),
-        ("anthropic", {"type": "web_search_result_location", "url": "https://b.example", "title": "B", "cited_text": "b", "encrypted_index": "x"}),
-        ("anthropic", {"type": "char_location", "document_index": 0, "document_title": "D", "cited_text": "c", "start_char_index": 0, "end_char_index": 1}),
-        ("gemini", {"groundingMetadata": {"groundingChunks": [{"web": {"uri": "https://c.example", "title": "C"}}, {"web": {"uri": "https://d.example"}}]}}),
+        (
+            "openai",
+            {
+                "type": "url_citation",
+                "url_citation": {"url": "https://a.example", "title": "A", "start_index": 0, "end_index": 2},
+            },
+        ),
+        (
+            "anthropic",
+            {
+                "type": "web_search_result_location",
+                "url": "https://b.example",
+                "title": "B",
+                "cited_text": "b",
+                "encrypted_index": "x",
+            },
+        ),
+        (
+            "anthropic",
+            {
+                "type": "char_location",
+                "document_index": 0,
+                "document_title": "D",
+                "cited_text": "c",
+                "start_char_index": 0,
+                "end_char_index": 1,
+            },
+        ),
+        (
+            "gemini",
+            {
+                "groundingMetadata": {
+                    "groundingChunks": [
+                        {"web": {"uri": "https://c.example", "title": "C"}},
+                        {"web": {"uri": "https://d.example"}},
+                    ]
+                }
+            },
+        ),
     ]
-)  # fmt: skip
+)
 
 
 @st.composite
@@ -76,8 +120,10 @@ def pieces(draw: st.DrawFn, choice: int = 0) -> list[Delta]:
         "refusal": lambda: Refusal(draw(texts), choice),
         "image": lambda: Image(draw(st.sampled_from([IMAGE, "/api/files/1"])), choice),
         "citation": lambda: _citation(draw(citations), choice),
-        "opaque": lambda: Opaque({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"q": "x"}}, "anthropic", choice),
-    }  # fmt: skip
+        "opaque": lambda: Opaque(
+            {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"q": "x"}}, "anthropic", choice
+        ),
+    }
     return [kinds[kind]() for kind in draw(st.lists(st.sampled_from(list(kinds)), max_size=8))]
 
 
@@ -113,7 +159,8 @@ def logs(draw: st.DrawFn, most_choices: int = 1, outcomes: tuple[Outcome, ...] =
         said = draw(pieces(choice))
         called = draw(calls(choice))
         deltas += draw(_merged(said, called)) if draw(st.booleans()) else [*said, *called]
-        reason = "tool_calls" if called else draw(st.sampled_from(["stop", "length", "content_filter"]))
+        reasons: list[FinishReason] = ["tool_calls"] if called else ["stop", "length", "content_filter"]
+        reason = draw(st.sampled_from(reasons))
         finishes.append(Finish(reason, choice))
     usage = draw(usages)
     outcome = draw(st.sampled_from(outcomes))
@@ -147,6 +194,4 @@ def _citation(drawn: tuple[str, dict[str, Any]], choice: int) -> Citation:
 
 
 def _json(value: Any) -> str:
-    import json
-
     return json.dumps(value)

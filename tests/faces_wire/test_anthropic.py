@@ -3,8 +3,10 @@ from typing import Any
 
 import anthropic
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
+from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, quiet
 
 from tertulia.faces.anthropic.encode import MessageEncoder, error_body, message
 from tertulia.turn.events import (
@@ -24,12 +26,9 @@ from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.unfold import unfold
 from tertulia.turn.usage import Usage
 from tertulia.wire.replay import unpack
-from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
-from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs
 
 MESSAGES: Any = [{"role": "user", "content": "Hi"}]
 SIGNED = {"wire": "anthropic", "data": {"type": "thinking", "thinking": "hm", "signature": "sig"}}
-quiet = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def accumulated(wire: Wire, body: bytes) -> Any:
@@ -49,8 +48,8 @@ def content_of(wire: Wire, *log: Event) -> list[dict[str, Any]]:
 
 @given(log=logs(outcomes=("completed", "cancelled")), beats=st.booleans())
 @quiet
-def test_the_sdk_accumulates_a_stream_to_the_fold(wire: Wire, log: list[Event], beats: bool) -> None:
-    found = accumulated(wire, stream_of(MessageEncoder(), log, beats))
+def test_the_sdk_accumulates_a_stream_to_the_fold(wire: Wire, log: list[Event], *, beats: bool) -> None:
+    found = accumulated(wire, stream_of(MessageEncoder(), log, heartbeats=beats))
     choice, ended = choices_of(log)[0], log[-1]
     assert isinstance(ended, Ended)
     blocks: dict[str, list[Any]] = {}

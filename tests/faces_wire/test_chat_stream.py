@@ -3,18 +3,29 @@ from typing import Any
 
 import openai
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
+from tests.faces_wire.logs import GENERATION, KEPT, STARTED, choices_of, logs, quiet
 
 from tertulia.faces.openai.encode import ChunkEncoder, completion, error_body
-from tertulia.turn.events import Attempt, Ended, Event, Fault, Finish, Queued, Started, Text, ToolCallDelta, UsageSeen
+from tertulia.turn.events import (
+    Attempt,
+    Ended,
+    Event,
+    Fault,
+    Finish,
+    Opaque,
+    Queued,
+    Started,
+    Text,
+    ToolCallDelta,
+    UsageSeen,
+)
 from tertulia.turn.fold import Choice, Gap, fold
 from tertulia.turn.usage import Usage
-from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
-from tests.faces_wire.logs import GENERATION, KEPT, STARTED, choices_of, logs
 
 MESSAGES: Any = [{"role": "user", "content": "Hi"}]
-quiet = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def chunks_of(encoder: ChunkEncoder, log: list[Event]) -> list[dict[str, Any]]:
@@ -56,8 +67,8 @@ def unordered(entries: list[dict[str, Any]] | None) -> list[str]:
 
 @given(log=logs(most_choices=3, outcomes=("completed", "cancelled")), beats=st.booleans())
 @quiet
-def test_the_sdk_accumulates_a_stream_to_the_fold(wire: Wire, log: list[Event], beats: bool) -> None:
-    found = accumulated(wire, stream_of(ChunkEncoder(include_usage=True), log, beats))
+def test_the_sdk_accumulates_a_stream_to_the_fold(wire: Wire, log: list[Event], *, beats: bool) -> None:
+    found = accumulated(wire, stream_of(ChunkEncoder(include_usage=True), log, heartbeats=beats))
     folded, ended = choices_of(log), log[-1]
     assert isinstance(ended, Ended)
     assert len(found.choices) == max(len(folded), len(ended.finishes))
@@ -92,13 +103,13 @@ def test_the_whole_answer_says_what_the_stream_says(wire: Wire, log: list[Event]
 
 @given(log=logs(most_choices=3, outcomes=("completed", "cancelled", "failed", "interrupted")), usage=st.booleans())
 @quiet
-def test_each_entry_has_one_id_and_the_same_bytes(log: list[Event], usage: bool) -> None:
+def test_each_entry_has_one_id_and_the_same_bytes(log: list[Event], *, usage: bool) -> None:
     require_ids(lambda: ChunkEncoder(include_usage=usage), log)
 
 
 @given(log=logs(most_choices=2), usage=st.booleans())
 @quiet
-def test_every_chunk_is_of_openais_shape(log: list[Event], usage: bool) -> None:
+def test_every_chunk_is_of_openais_shape(log: list[Event], *, usage: bool) -> None:
     for chunk in chunks_of(ChunkEncoder(include_usage=usage), log):
         assert chunk["id"] == f"chatcmpl-{GENERATION}"
         assert chunk["object"] == "chat.completion.chunk"
@@ -303,8 +314,6 @@ def test_a_gap_that_would_have_to_take_back_is_an_error(wire: Wire) -> None:
 
 
 def test_perplexitys_sources_stand_beside_the_choices(wire: Wire) -> None:
-    from tertulia.turn.events import Opaque
-
     sources = {"citations": ["https://a.example"], "search_results": [{"title": "A"}]}
     log: list[Event] = [
         STARTED,

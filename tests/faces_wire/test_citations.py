@@ -8,9 +8,24 @@ from tertulia.wire.citations import annotations, anthropic_citations, response_a
 URL = {"url": "https://a.example", "title": "A", "start_index": 0, "end_index": 2}
 OWN = {"type": "url_citation", "url_citation": URL}
 FILE = {"type": "file_citation", "file_id": "file-1", "filename": "a.txt", "index": 3}
-PAGE = {"type": "web_search_result_location", "url": "https://a.example", "title": "A", "cited_text": "q", "encrypted_index": "x"}
-DOCUMENT = {"type": "char_location", "document_index": 1, "document_title": "D", "cited_text": "q", "start_char_index": 0, "end_char_index": 1}
-GROUNDING = {"groundingMetadata": {"groundingChunks": [{"web": {"uri": "https://a.example", "title": "A"}}, {"web": {}}, 5]}}
+PAGE = {
+    "type": "web_search_result_location",
+    "url": "https://a.example",
+    "title": "A",
+    "cited_text": "q",
+    "encrypted_index": "x",
+}
+DOCUMENT = {
+    "type": "char_location",
+    "document_index": 1,
+    "document_title": "D",
+    "cited_text": "q",
+    "start_char_index": 0,
+    "end_char_index": 1,
+}
+GROUNDING = {
+    "groundingMetadata": {"groundingChunks": [{"web": {"uri": "https://a.example", "title": "A"}}, {"web": {}}, 5]}
+}
 CITED = {"citationMetadata": {"citationSources": [{"uri": "https://a.example", "startIndex": 1}]}}
 READ = {"urlContextMetadata": {"urlMetadata": [{"retrievedUrl": "https://a.example"}]}}
 NOTHING = {"groundingMetadata": {"searchEntryPoint": {}}}
@@ -38,7 +53,9 @@ def test_a_source_is_told_in_every_dialect(
         (response_annotations(citation), responses),
         (anthropic_citations(citation), anthropic),
     ):
-        assert [each if isinstance(want, dict) else _key(each) for each, want in zip(found, wanted, strict=True)] == wanted
+        assert [
+            each if isinstance(want, dict) else _key(each) for each, want in zip(found, wanted, strict=True)
+        ] == wanted
 
 
 def _key(found: dict[str, Any]) -> Any:

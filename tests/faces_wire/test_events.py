@@ -2,8 +2,10 @@ import json
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from openai.lib.streaming._deltas import accumulate_delta
+from tests.faces_wire.frames import read_frames, require_ids, stream_of
+from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, quiet
 
 from tertulia.faces.generations.encode import EventEncoder
 from tertulia.turn.content import Function, ToolCall
@@ -25,8 +27,6 @@ from tertulia.turn.events import (
 )
 from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.usage import Usage
-from tests.faces_wire.frames import read_frames, require_ids, stream_of
-from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs
 
 Terminal = Literal["events", "session"]
 
@@ -38,7 +38,7 @@ def shown(log: list[Event], terminal: Terminal = "events") -> list[tuple[str | N
 
 
 @given(log=logs(most_choices=3, outcomes=("completed", "cancelled")))
-@settings(max_examples=60, deadline=None)
+@quiet
 def test_deltas_accumulate_to_the_fold(log: list[Event]) -> None:
     messages: dict[int, dict[Any, Any]] = {}
     for _, name, data in shown(log):
@@ -58,14 +58,14 @@ def test_deltas_accumulate_to_the_fold(log: list[Event]) -> None:
 
 
 @given(log=logs(most_choices=2, outcomes=("completed", "cancelled", "failed", "interrupted")))
-@settings(max_examples=60, deadline=None)
+@quiet
 def test_each_entry_has_one_id_and_the_same_bytes(log: list[Event]) -> None:
     require_ids(lambda: EventEncoder("events"), log)
     require_ids(lambda: EventEncoder("session"), log)
 
 
 @given(log=logs(most_choices=2, outcomes=("completed", "cancelled", "failed", "interrupted")))
-@settings(max_examples=60, deadline=None)
+@quiet
 def test_sessions_and_events_differ_in_the_terminal_only(log: list[Event]) -> None:
     one, other = stream_of(EventEncoder("events"), log), stream_of(EventEncoder("session"), log)
     assert one.split(b"\n\n")[:-3] == other.split(b"\n\n")[:-3]

@@ -3,9 +3,11 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses import Response
+from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
+from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, quiet, token
 
 from tertulia.faces.responses.encode import ResponseEncoder, after, response
 from tertulia.turn.events import (
@@ -26,10 +28,6 @@ from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.usage import Usage
 from tertulia.wire.replay import unpack
 from tertulia.wire.responses import echoed
-from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
-from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, token
-
-quiet = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def events_of(log: list[Event]) -> list[dict[str, Any]]:
@@ -55,8 +53,8 @@ def part_texts(found: dict[str, Any], kind: str, field: str) -> str:
 
 @given(log=logs(outcomes=("completed", "cancelled")), beats=st.booleans())
 @quiet
-def test_the_sdk_reads_a_stream_to_the_fold(wire: Wire, log: list[Event], beats: bool) -> None:
-    events = streamed(wire, stream_of(ResponseEncoder(), log, beats))
+def test_the_sdk_reads_a_stream_to_the_fold(wire: Wire, log: list[Event], *, beats: bool) -> None:
+    events = streamed(wire, stream_of(ResponseEncoder(), log, heartbeats=beats))
     choice, last = choices_of(log)[0], events[-1]
     assert last.type in {"response.completed", "response.incomplete"}
     found = last.response.to_dict(warnings=False)
