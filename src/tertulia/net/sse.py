@@ -4,7 +4,7 @@ Both are pure and incremental, take bytes cut anywhere, and join a frame once, w
 is an error, never a memory leak.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tertulia.kernel.errors import Kind, TertuliaError
@@ -13,6 +13,8 @@ LINE_CAP: Final = 8 * 1024 * 1024
 
 _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = b"data: "
+_LF: Final = 10  # looking for a number in bytes costs a tenth of looking for a string of one
+_CR: Final = 13
 
 
 class FrameTooLong(TertuliaError):
@@ -28,18 +30,19 @@ class FrameTooLong(TertuliaError):
 class _Splitter:
     """Cuts bytes at a separator of one or two equal bytes; holds the pieces of what has not ended."""
 
-    __slots__ = ("_cap", "_held", "_pieces", "_separator", "overflown")
+    __slots__ = ("_cap", "_held", "_pieces", "_separator", "holding", "overflown")
 
     def __init__(self, separator: bytes, cap: int) -> None:
         self._separator = separator
         self._cap = cap
         self._pieces: list[bytes] = []
         self._held = 0
+        self.holding = False
         self.overflown = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """Give the frames that `data` ends, up to one that is too long: then `overflown` is set."""
-        straddles = bool(self._pieces)
+        straddles = self.holding
         frames = self._continued(data) if straddles else data.split(self._separator)
         if len(frames) == 1 and straddles:
             self._hold(data)
@@ -51,7 +54,7 @@ class _Splitter:
     def rest(self) -> bytes:
         """Give what has come of a frame that did not end, and forget it."""
         rest = b"".join(self._pieces)
-        self._pieces, self._held = [], 0
+        self._pieces, self._held, self.holding = [], 0, False
         return rest
 
     def _continued(self, data: bytes) -> list[bytes]:
@@ -63,6 +66,7 @@ class _Splitter:
         return [self.rest() + end, *later] if later else [end]
 
     def _hold(self, piece: bytes) -> None:
+        self.holding = True
         self._pieces.append(piece)
         self._held += len(piece)
         if self._held >= self._cap + len(self._separator):
@@ -91,19 +95,22 @@ class SseParser:
         self._head: bytes | None = b""
         self._after_cr = False
 
-    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def feed(self, data: bytes) -> Iterable[tuple[bytes, bytes]]:
         """Read more bytes.
 
         Raises `FrameTooLong`, after the events before the one that is too long.
         """
+        if self._head is not None or self._after_cr or _CR in data or len(data) > self._cap or self._splitter.holding:
+            return self._feed(data)
+        if data.find(b"\n") == len(data) - 2 and data[:6] == _PLAIN and data[-1] == _LF:
+            return ((b"", data[6:-2]),)  # one whole event of one line, as most reads are
+        return _events(data.split(b"\n\n")) if data[-2:] == b"\n\n" else self._feed(data)
+
+    def _feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
         data = self._with_plain_ends(data)
         if not data:
             return
-        for frame in self._splitter.feed(data):
-            if frame.startswith(_PLAIN) and b"\n" not in frame:
-                yield b"", frame[6:]
-            elif frame and (event := _event(frame)) is not None:
-                yield event
+        yield from _events(self._splitter.feed(data))
         if self._splitter.overflown:
             raise FrameTooLong(self._cap)
 
@@ -119,7 +126,7 @@ class SseParser:
         if self._after_cr and data:
             data = data.removeprefix(b"\n")
             self._after_cr = False
-        if b"\r" in data:
+        if _CR in data:
             self._after_cr = data.endswith(b"\r")
             return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return data
@@ -130,6 +137,16 @@ class SseParser:
             return b""
         self._head = None
         return data.removeprefix(_BOM)
+
+
+def _events(frames: list[bytes]) -> list[tuple[bytes, bytes]]:
+    out: list[tuple[bytes, bytes]] = []
+    for frame in frames:
+        if frame[:6] == _PLAIN and _LF not in frame:
+            out.append((b"", frame[6:]))
+        elif frame and (event := _event(frame)) is not None:
+            out.append(event)
+    return out
 
 
 def _event(frame: bytes) -> tuple[bytes, bytes] | None:

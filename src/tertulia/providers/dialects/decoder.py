@@ -33,7 +33,7 @@ class Answer(Protocol):
 class Frames(Protocol):
     """A framing: `net.sse`."""
 
-    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def feed(self, data: bytes) -> Iterable[tuple[bytes, bytes]]:
         """Read more bytes."""
         ...
 

@@ -105,7 +105,21 @@ class ChatAnswer:
             return True
         if event == b"error":
             raise UpstreamFault(failure_in_stream(patient_json(data)))
-        self._chunk(data, out)
+        chunk = read_chunk(data)
+        if chunk.error:
+            raise UpstreamFault(failure_in_stream({"error": chunk.error}))
+        choices = chunk.choices
+        if choices:
+            for choice in choices:
+                self._choice(choice, out)
+        else:
+            self._without_choices(chunk, data)
+        if chunk.usage is not None or chunk.x_groq is not None:
+            self._count(chunk)
+        if self._usage is not self._told and (self._finishes or not choices):
+            self.flush(out)
+        if chunk.citations or chunk.search_results:
+            self._cite(chunk, out)
         return False
 
     def flush(self, out: list[Said]) -> None:
@@ -125,24 +139,6 @@ class ChatAnswer:
             self._finishes[index] = Finish("tool_calls" if self._calls.get(index) else "stop", index)
         return Finished(tuple(self._finishes[index] for index in sorted(self._finishes)))
 
-    def _chunk(self, data: bytes, out: list[Said]) -> None:
-        chunk = read_chunk(data)
-        if chunk.error:
-            raise UpstreamFault(failure_in_stream({"error": chunk.error}))
-        if chunk.choices:
-            for choice in chunk.choices:
-                self._choice(choice, out)
-        elif chunk.choices is None and chunk.usage is None:
-            _refuse_other_errors(data)
-        if not chunk.choices and not self._streamed:
-            raise UpstreamFault(unreadable("it has no choices."))
-        if chunk.usage is not None or chunk.x_groq is not None:
-            self._count(chunk)
-        if self._usage is not self._told and (self._finishes or not chunk.choices):
-            self.flush(out)
-        if chunk.citations or chunk.search_results:
-            self._cite(chunk, out)
-
     def _choice(self, choice: Choice, out: list[Said]) -> None:
         index = choice.index
         delta = choice.delta
@@ -160,6 +156,12 @@ class ChatAnswer:
             raise UpstreamFault(failure_in_stream({"error": choice.error}))
         if word := choice.finish_reason or choice.finish_twin:
             self._finish(choice, word, out)
+
+    def _without_choices(self, chunk: Chunk, data: bytes) -> None:
+        if chunk.choices is None and chunk.usage is None:
+            _refuse_other_errors(data)
+        if not self._streamed:
+            raise UpstreamFault(unreadable("it has no choices."))
 
     def _delta(self, delta: Delta, index: int, logprobs: Json | None, out: list[Said]) -> None:
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
