@@ -105,7 +105,6 @@ def serve(launch: Launch) -> Any:
     if launch.demo:
         # ChatML as it is, so that the model reads what the caller wrote and nothing else. The file's own template puts
         # a sentence about the model's makers before it, which at this size turns plain questions into noise.
-        params.use_jinja = False
         params.chat_template = "chatml"
         params.sampling.temp = 0.2  # as its model card advises, for requests that do not say
         params.sampling.top_p = 0.9
