@@ -1,6 +1,6 @@
 """The OpenAI face: chat completions and the list of models."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -11,6 +11,7 @@ from tertulia.asgi.route import Parameter, Route
 from tertulia.conversations.opening import open_conversation
 from tertulia.faces.openai.decode import ChatRequest, decode_chat
 from tertulia.faces.openai.encode import ChunkEncoder, completion
+from tertulia.faces.openai.shapes import ChatBody, ModelList, ModelObject
 from tertulia.generation.failed import GenerationFailed
 from tertulia.generation.follow import Follower
 from tertulia.generation.order import OnDisconnect, Order
@@ -26,6 +27,7 @@ from tertulia.providers.port import Target
 from tertulia.providers.routing import Routing
 from tertulia.turn.ending import Cancel
 from tertulia.turn.request import Request
+from tertulia.wire.openai_chat import Completion
 from tertulia.wire.sizes import Sizes
 
 _CHAT_TAGS: Final = ("OpenAI",)
@@ -73,12 +75,12 @@ def routes(
         return await _whole(run)
 
     async def models(_: Exchange) -> Answer:
-        return json_answer({"object": "list", "data": await _listed(routing, started_at)})
+        return json_answer(ModelList(data=await _listed(routing, started_at)))
 
     async def model(exchange: Exchange) -> Answer:
         wanted = exchange.params["id"]
         for found in await _listed(routing, started_at):
-            if found["id"] == wanted:
+            if found.id == wanted:
                 return json_answer(found)
         raise ModelNotFound(f"There is no model {wanted[:200]!r}. GET /v1/models lists what there is.")
 
@@ -92,7 +94,8 @@ def routes(
                 access="user",
                 scope="chat",
                 meter="generation",
-                body=ChatRequest,
+                body=ChatBody,
+                answer=Completion,
                 answer_type="application/json, text/event-stream",
                 form="openai",
                 summary="Create a chat completion, whole or as a stream",
@@ -110,7 +113,7 @@ def routes(
                 scope="read",
                 meter="none",
                 form="openai",
-                answer_type="application/json",
+                answer=ModelList,
                 summary="List the models that you may use",
                 tags=_CHAT_TAGS,
             ),
@@ -122,7 +125,7 @@ def routes(
                 scope="read",
                 meter="none",
                 form="openai",
-                answer_type="application/json",
+                answer=ModelObject,
                 summary="Show one model",
                 tags=_CHAT_TAGS,
                 errors=("model_not_found",),
@@ -245,14 +248,12 @@ def _headers(run: Run) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-async def _listed(routing: Routing, created_at: int) -> list[dict[str, Any]]:
+async def _listed(routing: Routing, created_at: int) -> list[ModelObject]:
     created = created_at // SECOND
     listed = [
-        {"id": f"{provider}/{model.id}", "object": "model", "created": created, "owned_by": provider}
+        ModelObject(id=f"{provider}/{model.id}", created=created, owned_by=provider)
         for provider, models in (await routing.listed()).items()
         for model in models
     ]
-    listed += [
-        {"id": alias, "object": "model", "created": created, "owned_by": "tertulia"} for alias in routing.aliases
-    ]
+    listed += [ModelObject(id=alias, created=created, owned_by="tertulia") for alias in routing.aliases]
     return listed
