@@ -15,7 +15,8 @@ MAX_PAYLOAD_BYTES: Final = 24 * MIB  # base64 of a card in a text chunk
 MAX_LENIENT_CHARACTERS: Final = 2 * MIB  # JSON5 is read by a slower scanner
 MAX_LENIENT_TOKENS: Final = 100_000
 MAX_DEPTH: Final = 128
-MAX_VALUES: Final = 500_000  # values of one JSON or YAML tree
+MAX_VALUES: Final = 500_000  # values of one JSON tree
+MAX_YAML_VALUES: Final = 100_000  # reading YAML costs five times as much
 MAX_STRUCTURE_BYTES: Final = 4 * MIB  # brackets, quotes and commas of one JSON text
 MAX_ALIASED_NODES: Final = 10_000  # nodes that YAML aliases stand for, all together
 

@@ -92,7 +92,7 @@ def _header(width_less_1: int, height_less_1: int, *, alpha: bool) -> Chunk:
 
 
 def plain_picture(width: int = 400, height: int = 600) -> bytes:
-    """Return a picture of one colour, for a card that has none."""
+    """Return a transparent picture, for a card that has none."""
     bits = (width - 1) | (height - 1) << 14 | 1 << 28
     packed = _packed(Chunk(b"VP8L", memoryview(b"\x2f" + bits.to_bytes(4, "little") + _PLAIN)))
     return _HEAD.pack(b"RIFF", len(packed) + 4) + b"WEBP" + packed

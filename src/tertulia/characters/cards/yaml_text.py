@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import yaml
 
 from tertulia.characters.cards.errors import CardError, CardTooLargeError
-from tertulia.characters.cards.limits import MAX_ALIASED_NODES, MAX_DEPTH, MAX_JSON_BYTES, MAX_VALUES
+from tertulia.characters.cards.limits import MAX_ALIASED_NODES, MAX_DEPTH, MAX_JSON_BYTES, MAX_YAML_VALUES
 from tertulia.characters.cards.remarks import Remarks
 from tertulia.characters.cards.tree import Number, Object, Tree, is_object, read_integer, read_real, settle
 
@@ -38,14 +38,16 @@ def parse_yaml(text: str, remarks: Remarks) -> Tree:
     if len(text) > MAX_JSON_BYTES:
         raise CardTooLargeError("size", f"The YAML is over {MAX_JSON_BYTES // 2**20} MiB; take text out of it.")
     try:
-        value = _Composer(remarks).first_document(_events(text))
+        composer = _Composer(remarks)
+        value = composer.first_document(_events(text))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark else ""
         raise CardError("undecodable", f"Not readable as YAML{line}; check its indentation and quotes.") from None
     if not is_object(value):
         raise CardError("not_a_card", "The YAML is not a mapping; a card is one.")
-    return settle(value, remarks)
+    odd = composer.odd or "\\" in text  # an escape may stand for what no store takes
+    return settle(value, remarks) if odd else Tree(value)
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
@@ -56,112 +58,123 @@ def _events(text: str) -> Iterator[yaml.Event]:
 class _Frame:
     """A collection that is being read: where values go, the key that waits for one, and how much it will weigh."""
 
-    __slots__ = ("anchor", "key", "nodes", "value")
+    __slots__ = ("anchor", "awaits_key", "key", "nodes", "value")
 
     def __init__(self, value: Object | list[Any], anchor: str | None) -> None:
         self.value = value
         self.anchor = anchor
-        self.key: str | None = None
+        self.awaits_key = isinstance(value, dict)
+        self.key = ""
         self.nodes = 1
 
 
 class _Composer:
+    """Builds the tree of the first document, counting as it goes."""
+
     def __init__(self, remarks: Remarks) -> None:
         self._remarks = remarks
-        self._frames: list[_Frame] = []
+        self._frames = [_Frame([], None)]  # the document itself, as a list of one
         self._anchors: dict[str, tuple[Any, int]] = {}
-        self._root: Any = None
         self._count = 0
         self._aliased = 0
+        self.odd = False  # whether a number keeps its form
 
     def first_document(self, events: Iterator[yaml.Event]) -> Any:
-        documents = 0
+        take: dict[type[yaml.Event], Callable[[Any], None]] = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.AliasEvent: self._alias,
+            yaml.MappingStartEvent: self._mapping,
+            yaml.SequenceStartEvent: self._sequence,
+            yaml.MappingEndEvent: self._close,
+            yaml.SequenceEndEvent: self._close,
+        }
         for event in events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-            if documents > 1:
+            if (taken := take.get(type(event))) is not None:
+                taken(event)
+            elif isinstance(event, yaml.DocumentStartEvent) and self._count:
                 self._remarks.add("more_documents", "The YAML has several documents; the first one was read.")
                 break
-            self._take(event)
-        return self._root
-
-    def _take(self, event: yaml.Event) -> None:
-        match event:
-            case yaml.ScalarEvent():
-                self._scalar(event)
-            case yaml.AliasEvent():
-                self._alias(event.anchor)
-            case yaml.MappingStartEvent():
-                self._open({}, event)
-            case yaml.SequenceStartEvent():
-                self._open([], event)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                frame = self._frames.pop()
-                self._put(frame.value, frame.nodes, frame.anchor)
-            case _:
-                pass
+        return next(iter(self._frames[0].value), None)
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
-        _check_tag(event.tag, _SCALAR_TAGS)
-        frame = self._frames[-1] if self._frames else None
-        if frame is not None and isinstance(frame.value, dict) and frame.key is None:
-            frame.key = event.value
-            if event.anchor:
-                self._anchors[event.anchor] = (event.value, 1)
-            if event.value in frame.value:
-                self._remarks.add("duplicate_key", "A YAML mapping has the same key twice; the last value counts.")
+        tag = event.tag
+        if tag is not None:
+            _check_tag(tag, _SCALAR_TAGS)
+        frame = self._frames[-1]
+        if frame.awaits_key:
+            self._key(frame, event)
             return
-        plain = event.tag is None and event.implicit[0]
-        self._put(_resolved(event.value) if plain or _typed(event.tag) else event.value, 1, event.anchor)
+        value: Any = event.value
+        if event.implicit[0] if tag is None else _typed(tag):
+            value = _resolved(value)
+            self.odd = self.odd or isinstance(value, Number)
+        self._put(value, 1, event.anchor)
+
+    def _key(self, frame: _Frame, event: yaml.ScalarEvent) -> None:
+        frame.awaits_key = False
+        frame.key = event.value
+        if event.anchor:
+            self._anchors[event.anchor] = (event.value, 1)
+        if event.value in frame.value:
+            self._remarks.add("duplicate_key", "A YAML mapping has the same key twice; the last value counts.")
+
+    def _mapping(self, event: yaml.MappingStartEvent) -> None:
+        self._open({}, event)
+
+    def _sequence(self, event: yaml.SequenceStartEvent) -> None:
+        self._open([], event)
 
     def _open(self, value: Object | list[Any], event: yaml.CollectionStartEvent) -> None:
-        _check_tag(event.tag, _COLLECTION_TAGS)
-        if self._frames and isinstance(self._frames[-1].value, dict) and self._frames[-1].key is None:
+        if event.tag is not None:
+            _check_tag(event.tag, _COLLECTION_TAGS)
+        if self._frames[-1].awaits_key:
             raise CardError("undecodable", "A YAML key is a collection; keys of a card are words.")
-        if len(self._frames) >= MAX_DEPTH:
+        if len(self._frames) > MAX_DEPTH:
             raise CardError("too_deep", f"The YAML is nested deeper than {MAX_DEPTH} levels; it is not read.")
         self._frames.append(_Frame(value, event.anchor))
 
-    def _alias(self, anchor: str) -> None:
-        value, nodes = self._anchors.get(anchor, (None, MAX_ALIASED_NODES + 1))
+    def _close(self, _: yaml.Event) -> None:
+        frame = self._frames.pop()
+        self._put(frame.value, frame.nodes, frame.anchor)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        value, nodes = self._anchors.get(event.anchor, (None, MAX_ALIASED_NODES + 1))
         self._aliased += nodes
         if self._aliased > MAX_ALIASED_NODES:
             raise CardError("alias_expansion", f"YAML aliases of over {MAX_ALIASED_NODES} nodes are not expanded.")
-        frame = self._frames[-1]
-        if isinstance(frame.value, dict) and frame.key is None:
+        if self._frames[-1].awaits_key:
             raise CardError("undecodable", "A YAML key is an alias; keys of a card are words.")
         self._put(deepcopy(value), nodes, None)
 
     def _put(self, value: Any, nodes: int, anchor: str | None) -> None:
         self._count += 1
-        if self._count > MAX_VALUES:
-            raise CardError("too_many", f"The YAML has more than {MAX_VALUES} values; no card needs that many.")
+        if self._count > MAX_YAML_VALUES:
+            raise CardError("too_many", f"The YAML has more than {MAX_YAML_VALUES} values; no card needs that many.")
         if anchor:
             self._anchors[anchor] = (value, nodes)
-        if not self._frames:
-            self._root = value
-            return
         frame = self._frames[-1]
         frame.nodes += nodes
         if isinstance(frame.value, list):
             frame.value.append(value)
-        elif frame.key is not None:
+        else:
             frame.value[frame.key] = value
-            frame.key = None
+            frame.awaits_key = True
 
 
-def _check_tag(tag: str | None, allowed: frozenset[str]) -> None:
-    if tag is not None and tag not in allowed:
+def _check_tag(tag: str, allowed: frozenset[str]) -> None:
+    if tag not in allowed:
         raise CardError("unsafe_tag", "The YAML has a tag that asks for more than plain data; it is not read.")
 
 
-def _typed(tag: str | None) -> bool:
-    return tag is not None and tag not in {"!", _CORE + "str"}
+def _typed(tag: str) -> bool:
+    return tag not in {"!", _CORE + "str"}
 
 
 def _resolved(word: str) -> bool | int | float | str | None:
     if word in _WORDS:
         return _WORDS[word]
+    if word[0] not in "-0123456789":
+        return word
     if _INTEGER.fullmatch(word):
         return read_integer(word)
     return read_real(word) if _REAL.fullmatch(word) else word
