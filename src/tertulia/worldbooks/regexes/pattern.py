@@ -145,6 +145,11 @@ class Pattern:
                 return
             at = found.end if found.end > found.start else found.end + 1
 
+    def spans(self, text: str, *, seconds: float) -> Iterator[tuple[tuple[int, int] | None, ...] | None]:
+        """Yield the spans of the groups of each match, the whole first; None at the end when time ran out."""
+        for _, found in self.matches(Haystack(text), Budget(seconds)):
+            yield None if found is None else found.groups
+
     def _find(self, hay: Haystack, start: int, deadline: int) -> Outcome:
         linear = _linear(self._linear_source)
         if linear is None:
