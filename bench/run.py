@@ -134,7 +134,7 @@ def _measure(ground: Ground, asked: Options, began: float) -> tuple[Record, list
     if not asked.only_floor:
         if not server.installed():
             raise StartError("`python -m tertulia` does not exist here; `--only floor` measures without it")
-        ours = server.Server(ground, upstream, asked.off)
+        ours = server.Server(ground, upstream, asked.off | server.NOT_BUILT)
         tested.append(ours.start())
     where = Field(ground=ground, upstream=upstream, tested=tested, references=references)
     left = asked.budget_s - (time.monotonic() - began) - (_CLOSING_S if ours else 1.0)
@@ -160,6 +160,8 @@ def _conclude(record: Record, ours: server.Server, tested: Sequence[System], ask
 def _say_verdicts(record: Record, verdicts: Verdicts, asked: Options) -> None:
     if verdicts.at_rest:
         say("server: " + ", ".join(f"{name} {value:.2f}" for name, value in verdicts.at_rest.items()))
+    if server.NOT_BUILT:
+        say(f"not built yet, so not on: {', '.join(sorted(server.NOT_BUILT))}; the figures will rise with them")
     if asked.off:
         say(f"without {', '.join(sorted(asked.off))}: such figures meet no target")
     if verdicts.marks:

@@ -21,6 +21,8 @@ from systems import Ground, System
 
 Part = Literal["limits", "moderation", "credits", "metrics", "access"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
+NOT_BUILT: Final[frozenset[Part]] = frozenset({"limits", "moderation", "credits"})
+"""What this version of the server does not have; it joins the law of the figures the day it is built."""
 _PLENTY: Final = 1_000_000_000
 _PREFIX: Final = "bench/"
 _IDLE_S: Final = 1.0
