@@ -167,6 +167,7 @@ class RunningServer:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TERTULIA_")}
         done = subprocess.run(
             [sys.executable, "-m", "tertulia", *arguments, "--home", str(self.home)],
+            check=False,
             capture_output=True,
             text=True,
             env=clean | self.environment,

@@ -4,7 +4,6 @@ from typing import Any
 
 import httpx2
 import pytest
-
 from tests.running import FakeUpstream, RunningServer, chat, frames, texts, wait_for
 
 SAVED = [pytest.param(True, id="durable"), pytest.param(False, id="ephemeral")]
@@ -39,7 +38,7 @@ def test_completed(server: RunningServer, save: bool, finish: str) -> None:
     state = state_of(client, generation_id)
     assert (state["state"], state["text"], state["finishReason"]) == ("completed", "one two three four", finish)
     events = events_of(client, generation_id)
-    assert [frame.get("event") for frame in events][0] == "start"
+    assert events[0]["event"] == "start"
     assert events[-2]["event"] == "completed"
     assert events[-1]["data"] == "[DONE]"
     assert texts(events) == "one two three four"
@@ -176,9 +175,7 @@ def test_a_silent_upstream_is_a_timeout(server: RunningServer) -> None:
 
 
 def test_a_size_cap_ends_with_length(tmp_path: Any, upstream: Any) -> None:
-    with RunningServer(
-        tmp_path / "home", upstream=upstream.url, more="[requests]\nmax_messages = 100\n"
-    ) as own:
+    with RunningServer(tmp_path / "home", upstream=upstream.url, more="[requests]\nmax_messages = 100\n") as own:
         own.environment["TERTULIA_STREAMING__MAX_RESPONSE_BYTES"] = "100"
         own.restart()
         answer = chat(own.client(), stream=True, **script(reply="x" * 5000, pace_ms=1))

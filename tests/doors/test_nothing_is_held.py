@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from tests.postgres_cluster import Cluster
 from tests.running import FakeUpstream, RunningServer, chat, wait_for
 
@@ -48,9 +47,7 @@ def test_sqlite_is_free_for_others(home: Path, upstream: FakeUpstream) -> None:
 
 @pytest.mark.slow
 @pytest.mark.promise(25)
-def test_postgres_has_no_open_transactions(
-    home: Path, upstream: FakeUpstream, postgres_cluster: Cluster
-) -> None:
+def test_postgres_has_no_open_transactions(home: Path, upstream: FakeUpstream, postgres_cluster: Cluster) -> None:
     url = postgres_cluster.create_database()
     with RunningServer(home, upstream=upstream.url, database_url=url) as own:
         asking = speak(own, "word " * 40)

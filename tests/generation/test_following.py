@@ -6,11 +6,13 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tertulia.faces.generations.encode import EventEncoder
 from tertulia.generation.encoding import Encodings
 from tertulia.generation.follow import Follower
 from tertulia.generation.log import InvalidEventId, Log
-from tertulia.turn.events import Ended, Event, Started, Text, number
+from tertulia.turn.events import EPOCH_BITS, Ended, Event, Started, Text
+from tertulia.turn.fold import Gap
 
 
 class Reader:
@@ -57,11 +59,11 @@ class Counting:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def entry(self, event_number: int, event: Event) -> bytes:
-        self.asked.append(event_number)
-        return b"%d;" % event_number
+    def entry(self, number: int, event: Event) -> bytes:
+        self.asked.append(number)
+        return b"%d;" % number
 
-    def gap(self, gap: object) -> bytes:
+    def gap(self, gap: Gap) -> bytes:
         return b"gap;"
 
 
@@ -150,7 +152,7 @@ def test_a_follower_after_k_gets_the_tail(epochs: list[int], data: st.DataObject
         assert log.place_after(event_id) == (n, False)
     epoch = data.draw(st.integers(0, len(epochs)))
     n = data.draw(st.integers(1, 200))
-    wanted = number(epoch, n)
+    wanted = epoch << EPOCH_BITS | n
     if wanted in given_numbers:
         return
     ends = [first - 1 for first, _ in log.epochs[1:]]
