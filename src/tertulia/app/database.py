@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from tertulia.app.configuration import Loaded
 from tertulia.app.figures import report_commit
+from tertulia.observability.redact import redact_url
 from tertulia.storage.home import make_home
 from tertulia.storage.migrate import prepare
 from tertulia.storage.writer import Storage, open_storage
@@ -13,7 +14,13 @@ from tertulia.storage.writer import Storage, open_storage
 
 def database_url(loaded: Loaded) -> str:
     """Give the database's URL: as set, else the file in the home."""
-    return loaded.settings.database_url or f"sqlite:///{loaded.home.absolute() / 'tertulia.db'}"
+    given = loaded.settings.database_url
+    return given.reveal() if given else f"sqlite:///{loaded.home.absolute() / 'tertulia.db'}"
+
+
+def shown_url(loaded: Loaded) -> str:
+    """Give the database's URL to be shown: without its password."""
+    return redact_url(database_url(loaded))
 
 
 @asynccontextmanager

@@ -1,12 +1,13 @@
 """`tertulia config show|check`."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import typer
 
 from tertulia.cli.context import ConfigOption, HomeOption, JsonOption, VerboseOption, load
 from tertulia.kernel.secret import Secret
+from tertulia.observability.redact import MASK, redact_url
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -16,8 +17,14 @@ def show(
     config: ConfigOption = None, home: HomeOption = None, verbose: VerboseOption = False, as_json: JsonOption = False
 ) -> None:
     """Print the settings in force, secrets masked."""
+    from tertulia.app.database import shown_url  # noqa: PLC0415
+
     loaded = load(home, config, verbose=verbose)
     tree = msgspec.to_builtins(loaded.settings, enc_hook=_mask)
+    tree["database_url"] = shown_url(loaded)
+    for provider in tree["providers"]:
+        provider["headers"] = dict.fromkeys(provider["headers"], MASK)
+        provider["base_url"] = redact_url(provider["base_url"])
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(tree)).decode())
         return
@@ -38,12 +45,14 @@ def check(config: ConfigOption = None, home: HomeOption = None, verbose: Verbose
 
 
 def _mask(value: Any) -> Any:
-    return "***" if isinstance(value, Secret) else str(value)
+    return MASK if isinstance(value, Secret) else str(value)
 
 
 def _lines(tree: Any, path: str) -> list[str]:
     if isinstance(tree, dict) and tree:
-        return [line for key, value in tree.items() for line in _lines(value, f"{path}.{key}".lstrip("."))]
+        table = cast("dict[str, Any]", tree)
+        return [line for key, value in table.items() for line in _lines(value, f"{path}.{key}".lstrip("."))]
     if isinstance(tree, list) and tree and isinstance(tree[0], dict):
-        return [line for index, value in enumerate(tree) for line in _lines(value, f"{path}[{index}]")]
+        entries = enumerate(cast("list[Any]", tree))
+        return [line for index, value in entries for line in _lines(value, f"{path}[{index}]")]
     return [f"{path} = {msgspec.json.encode(tree).decode()}"]

@@ -1,5 +1,6 @@
 """`tertulia models install|list`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import msgspec
 import typer
 
 from tertulia.cli.context import ConfigOption, HomeOption, JsonOption, VerboseOption, load
+from tertulia.providers.local.release import Progress
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -44,7 +46,24 @@ def install(
 
     loaded = load(home, config, verbose=verbose)
     make_home(loaded.home)
-    model = fetch(name, loaded.home, lambda step: typer.echo(step, err=True))
+    model = fetch(name, loaded.home, watch=_Steps().show)
     typer.echo(
         f"local/{model.name} is installed ({model.size / 1e6:.0f} MB). A running server finds it at its next start."
     )
+
+
+class _Steps:
+    """Shows how far an installation is: in place on a terminal, elsewhere a line for each step."""
+
+    def __init__(self) -> None:
+        self._shown = ("", -1)
+        self._live = sys.stderr.isatty()
+
+    def show(self, progress: Progress) -> None:
+        percent = 100 * progress.done // max(1, progress.total)
+        step, size = progress.step, f"{progress.total / 1e6:.0f} MB"
+        if self._live and (step, percent) != self._shown:
+            typer.echo(f"\r{step}: {percent:3} % of {size}", err=True, nl=percent == 100)
+        elif not self._live and step != self._shown[0]:
+            typer.echo(f"{step}: {size}", err=True)
+        self._shown = (step, percent)

@@ -12,8 +12,10 @@ from tertulia.cli.context import ConfigOption, HomeOption, VerboseOption, load
 
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on.", show_default=False)] = None,
-    port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.", show_default=False)] = None,
-    workers: Annotated[int, typer.Option(help="Processes; more than 1 needs Postgres and Valkey.")] = 1,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.", show_default=False)
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; more than 1 needs Postgres and Valkey.")] = 1,
     config: ConfigOption = None,
     home: HomeOption = None,
     verbose: VerboseOption = False,

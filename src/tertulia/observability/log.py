@@ -88,18 +88,15 @@ def set_up_logging(settings: LoggingSettings, stream: IO[str] = sys.stderr) -> W
     writer = Writer(stream)
     level = getattr(logging, settings.level.upper())
     pretty = settings.format == "console" or (settings.format == "auto" and stream.isatty())
-    shape: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
-        if pretty
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
-    )
+    shape: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(serializer=_json)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,  # a story is text before it is redacted, and has no variables in it
             _redacted,
-            *shape,
+            shape,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: writer,
@@ -112,11 +109,7 @@ def set_up_logging(settings: LoggingSettings, stream: IO[str] = sys.stderr) -> W
 
 
 def _redacted(_: Any, __: str, fields: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    exc_info = fields.pop("exc_info", None)
-    safe = redact_fields(fields)
-    if exc_info:
-        safe["exc_info"] = exc_info
-    return safe
+    return redact_fields(fields)
 
 
 def _json(value: Any, **_: Any) -> str:

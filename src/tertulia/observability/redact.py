@@ -10,12 +10,18 @@ _NAMES: Final = re.compile(
 _VALUES: Final = re.compile(
     r"(?i)(bearer\s+)[\w.~+/=-]{8,}|\b((?:sk|tt|pk|gsk|xai|hf|AIza)[-_][\w-]{8,})|([?&](?:key|token|ticket)=)[^&\s]+"
 )
+_IN_URL: Final = re.compile(r"(?i)(?<=:)[^:@/]*(?=@)|(?<=[?&])((?:[\w-]*(?:password|key|token|secret))=)[^&#]*")
 MASK: Final = "***"
 
 
 def redact_text(text: str) -> str:
     """Mask what looks like a credential within a text."""
     return _VALUES.sub(lambda found: (found.group(1) or found.group(3) or "") + MASK, text)
+
+
+def redact_url(url: str) -> str:
+    """Mask the password of an address, and what in its query is named like a credential."""
+    return _IN_URL.sub(lambda found: (found.group(1) or "") + MASK, url)
 
 
 def redact_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
