@@ -1,7 +1,9 @@
 """The transport over aiohttp.
 
-aiohttp offers no door through which data is pushed, so each exchange has one small task that waits for whatever has
-come and hands it on. It is woken once a read of the socket, not once a delta.
+aiohttp has no door through which data is pushed, so each exchange has one small task that waits for whatever has come
+and hands it on: woken once a read of the socket, not once a delta. Taking the data from aiohttp's private reader instead
+saved 3 of 15 µs a read where every delta is a read of its own, and nothing in a burst: not worth leaning on what the
+library may change.
 """
 
 import asyncio
@@ -35,6 +37,7 @@ from tertulia.net.transport import (
 _LIMITS: Final = Limits()
 _HEADER_BYTES: Final = 64 * 1024
 _HEADERS: Final = 256
+_KEPT_S: Final = 30.0
 _PIECEWISE: Final = 1024 * 1024
 _MOST_EXPANSION: Final = 100
 _FREE_EXPANSION: Final = 1024 * 1024
@@ -87,7 +90,9 @@ class AiohttpTransport:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=_Connector(limit=0, limit_per_host=self._per_host, ssl=self._tls or True),
+                connector=_Connector(
+                    limit=0, limit_per_host=self._per_host, keepalive_timeout=_KEPT_S, ssl=self._tls or True
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"user-agent": "tertulia", "accept-encoding": "gzip, deflate"},
                 trust_env=self._trust_env,

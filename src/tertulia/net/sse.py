@@ -10,6 +10,8 @@ from typing import Final
 from tertulia.kernel.errors import Kind, TertuliaError
 
 LINE_CAP: Final = 8 * 1024 * 1024
+IMAGE_LINE_CAP: Final = 32 * 1024 * 1024
+"""The cap where a model makes images, which come as one line each."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = b"data: "

@@ -1,11 +1,14 @@
 """The decoders that all wires share: they cut the body, mind its end, and leave the meaning to the wire's `Answer`."""
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from tertulia.net.sse import FrameTooLong
 from tertulia.providers.failures import truncated, unreadable
 from tertulia.providers.port import Finished, Said, UpstreamFault
+
+
+_BODY_CAP: Final = 64 * 1024 * 1024
 
 
 class Answer(Protocol):
@@ -91,16 +94,20 @@ class StreamDecoder:
 class WholeDecoder:
     """Decoder of a whole body (see `Decoder`)."""
 
-    __slots__ = ("_answer", "_pieces")
+    __slots__ = ("_answer", "_length", "_pieces")
 
     done = False
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._pieces: list[bytes] = []
+        self._length = 0
 
     def feed(self, data: bytes) -> list[Said]:
         """Keep more bytes."""
+        self._length += len(data)
+        if self._length > _BODY_CAP:
+            raise UpstreamFault(unreadable(f"it is longer than {_BODY_CAP} bytes."))
         self._pieces.append(data)
         return []
 

@@ -4,9 +4,11 @@ import json
 import re
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
-from typing import Any, Final, cast
+from math import isfinite
+from typing import Annotated, Any, Final, cast
 
 import msgspec
+from msgspec import Meta
 
 from tertulia.providers.failures import unreadable
 from tertulia.providers.port import UpstreamFault
@@ -14,8 +16,14 @@ from tertulia.providers.port import UpstreamFault
 Json = dict[str, Any]
 
 _LARGEST: Final = 2**53
+_MOST_PLACES: Final = 1023
+Place = Annotated[int, Meta(ge=0, le=_MOST_PLACES)]
+"""The index of a choice, a part or a call: whoever sends more means harm."""
+Count = Annotated[int, Meta(ge=0, le=_LARGEST)]
+"""A number of tokens."""
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _encoder: Final = msgspec.json.Encoder()
+_packer: Final = msgspec.msgpack.Encoder()
 
 
 def read_json(data: bytes) -> Any:
@@ -35,30 +43,50 @@ def patient_json(data: bytes) -> Any:
     Raises `UpstreamFault` (`upstream_invalid`) for what is not JSON at all.
     """
     try:
-        value = json.loads(data.decode(errors="replace"))
+        return _mended(json.loads(data.decode(errors="replace"), parse_constant=lambda _: None))
     except (ValueError, RecursionError):
         raise UpstreamFault(unreadable("it is not JSON.")) from None
-    return _without_halves(value)
 
 
-def _without_halves(value: Any) -> Any:
+def _mended(value: Any) -> Any:
+    """Replace what UTF-8 or MessagePack cannot hold."""
     if isinstance(value, str):
         return _LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_without_halves(item) for item in cast("list[Any]", value)]
+        return [_mended(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {_without_halves(key): _without_halves(item) for key, item in cast("Json", value).items()}
-    return value
+        return {_mended(key): _mended(item) for key, item in cast("Json", value).items()}
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def storable(data: Json) -> Json:
+    """Give an object as a log can hold it: integers beyond 64 bits become text."""
+    try:
+        _packer.encode(data)
+    except OverflowError:
+        return _mended(data)
+    return data
+
+
+def place_of(value: Any) -> int | None:
+    """Give an index, or None for what is none."""
+    is_place = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_PLACES
+    return value if is_place else None
 
 
 def json_text(value: Any) -> str:
     """Write a value as JSON text."""
-    return _encoder.encode(value).decode()
+    try:
+        return _encoder.encode(value).decode()
+    except OverflowError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def made_id(*facts: Any) -> str:
     """Make the id of a call that came without one: from the call itself, so that the same bytes give the same id."""
-    return f"call_{blake2b(_encoder.encode(facts), digest_size=12).hexdigest()}"
+    return f"call_{blake2b(json_text(facts).encode(), digest_size=12).hexdigest()}"
 
 
 def text_of(value: Any) -> str | None:

@@ -8,7 +8,17 @@ from typing import Any, Final
 
 import msgspec
 
-from tertulia.providers.dialects.reading import Json, count_of, dict_of, dicts_of, json_text, patient_json, text_of
+from tertulia.providers.dialects.reading import (
+    Json,
+    Place,
+    count_of,
+    dict_of,
+    dicts_of,
+    json_text,
+    patient_json,
+    storable,
+    text_of,
+)
 from tertulia.providers.failures import failure_in_stream, truncated, unreadable
 from tertulia.providers.port import Finished, Said, UpstreamFault
 from tertulia.turn.events import Citation, Finish, FinishReason, Opaque, Reasoning, Text, ToolCallDelta, UsageSeen
@@ -44,7 +54,7 @@ class _Event(msgspec.Struct, gc=False):
     """One event of the stream, or a whole message."""
 
     type: str = ""
-    index: int = 0
+    index: Place = 0
     delta: _Delta | None = None
     content_block: Json | None = None
     message: Json | None = None
@@ -88,7 +98,7 @@ class _Answer:
             case "text":
                 if text := text_of(start.get("text")):
                     out.append(Text(text, part=index))
-                out.extend(Citation(note, WIRE, part=index) for note in dicts_of(start.get("citations")))
+                out.extend(Citation(storable(note), WIRE, part=index) for note in dicts_of(start.get("citations")))
             case "thinking":
                 self._think(index, block, text_of(start.get("thinking")) or "", out)
                 block.signature = text_of(start.get("signature")) or ""
@@ -114,7 +124,7 @@ class _Answer:
             case "input_json_delta":
                 self._argue(index, self._block(index, "tool_use"), delta.partial_json, out)
             case "citations_delta" if delta.citation is not None:
-                out.append(Citation(delta.citation, WIRE, part=index))
+                out.append(Citation(storable(delta.citation), WIRE, part=index))
             case _:
                 pass
 
@@ -129,12 +139,12 @@ class _Answer:
                     kept = {"type": "thinking", "thinking": "".join(block.thinking), "signature": block.signature}
                     out.append(Reasoning("", part=index, opaque={"wire": WIRE, "data": kept}))
             case "redacted_thinking" if block is not None:
-                out.append(Reasoning("", part=index, opaque={"wire": WIRE, "data": block.start}))
+                out.append(Reasoning("", part=index, opaque={"wire": WIRE, "data": storable(block.start)}))
             case "tool_use" if block is not None:
                 if not block.input:
                     out.append(ToolCallDelta(block.call, arguments="{}", part=index))
             case _ if block is not None:
-                out.append(Opaque(_with_input(block), WIRE, part=index))
+                out.append(Opaque(storable(_with_input(block)), WIRE, part=index))
             case _:
                 pass
 

@@ -11,6 +11,7 @@ from msgspec import field
 
 from tertulia.providers.dialects.reading import (
     Json,
+    Place,
     count_of,
     dict_of,
     dicts_of,
@@ -18,6 +19,7 @@ from tertulia.providers.dialects.reading import (
     list_of,
     made_id,
     read_json,
+    storable,
     text_of,
 )
 from tertulia.providers.failures import broken_generation, failure_in_stream, truncated, unreadable
@@ -77,7 +79,7 @@ class _Content(msgspec.Struct, gc=False):
 class _Candidate(msgspec.Struct, gc=False, rename="camel"):
     """One choice, or a piece of it."""
 
-    index: int = 0
+    index: Place = 0
     content: _Content | None = None
     finish_reason: str | None = None
     finish_message: str | None = None
@@ -146,7 +148,7 @@ class GeminiAnswer:
         for part in (candidate.content.parts if candidate.content else None) or ():
             self._part(part, index, out)
         if candidate.logprobs_result:
-            out.append(Text("", index, self._place(index, "text"), candidate.logprobs_result))
+            out.append(Text("", index, self._place(index, "text"), storable(candidate.logprobs_result)))
         for kind in ("grounding_metadata", "citation_metadata", "url_context_metadata"):
             self._note(kind, getattr(candidate, kind), index, out)
         if candidate.finish_reason:
@@ -165,7 +167,7 @@ class GeminiAnswer:
             name = next(
                 n for n in ("executable_code", "code_execution_result", "file_data") if getattr(part, n) is code
             )
-            data = {_camel(name): code}
+            data = storable({_camel(name): code})
             out.append(Opaque(data, WIRE, choice, self._place(choice, "code", new=True)))
         elif part.thought:
             out.append(Reasoning(part.text or "", choice, self._place(choice, "thought"), kept))
@@ -195,7 +197,7 @@ class GeminiAnswer:
         if not data or self._notes.get((choice, kind)) == data:
             return
         self._notes[choice, kind] = data
-        out.append(Citation({_camel(kind): data}, WIRE, choice, self._place(choice, "text")))
+        out.append(Citation(storable({_camel(kind): data}), WIRE, choice, self._place(choice, "text")))
 
     def _finish(self, candidate: _Candidate, word: str) -> None:
         reason = _REASONS.get(word, "stop")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tertulia.kernel.secret import Secret
-from tertulia.net.sse import LINE_CAP, SseParser
+from tertulia.net.sse import IMAGE_LINE_CAP, SseParser
 from tertulia.providers.dialects.decoder import StreamDecoder, WholeDecoder
 from tertulia.providers.dialects.gemini.answer import GeminiAnswer
 from tertulia.providers.dialects.gemini.request import encode
@@ -19,7 +19,7 @@ class Gemini:
 
     models_path = "/v1beta/models?pageSize=1000"
 
-    def __init__(self, *, line_cap: int = LINE_CAP) -> None:
+    def __init__(self, *, line_cap: int = IMAGE_LINE_CAP) -> None:
         self._line_cap: Final = line_cap
 
     def credential(self, key: Secret) -> Mapping[str, str]:

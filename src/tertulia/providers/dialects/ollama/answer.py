@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from tertulia.providers.dialects.reading import (
+    Count,
     Json,
     count_of,
     dict_of,
@@ -12,6 +13,7 @@ from tertulia.providers.dialects.reading import (
     json_text,
     made_id,
     read_json,
+    storable,
     text_of,
 )
 from tertulia.providers.failures import failure_in_stream, truncated, unreadable
@@ -37,8 +39,8 @@ class _Line(msgspec.Struct, gc=False):
     message: _Message | None = None
     done: bool = False
     done_reason: str | None = None
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
+    prompt_eval_count: Count | None = None
+    eval_count: Count | None = None
     logprobs: list[Json] | None = None
     error: Any = None
 
@@ -80,7 +82,7 @@ class OllamaAnswer:
         if message.thinking:
             out.append(Reasoning(message.thinking))
         if message.content or logprobs:
-            out.append(Text(message.content or "", logprobs={"content": logprobs} if logprobs else None))
+            out.append(Text(message.content or "", logprobs=storable({"content": logprobs}) if logprobs else None))
         out.extend(self._call(call) for call in message.tool_calls or ())
         out.extend(Image(f"data:image/png;base64,{image}") for image in message.images or ())
 

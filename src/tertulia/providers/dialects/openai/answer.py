@@ -5,7 +5,7 @@ from typing import Final
 
 from tertulia.providers.dialects.openai.chunk import Call, Called, Choice, Chunk, Delta, read_chunk
 from tertulia.providers.dialects.openai.usage import usage_of
-from tertulia.providers.dialects.reading import Json, dict_of, list_of, patient_json, read_json, text_of
+from tertulia.providers.dialects.reading import Json, dict_of, list_of, patient_json, read_json, storable, text_of
 from tertulia.providers.failures import broken_generation, failure_in_stream, truncated, unreadable
 from tertulia.providers.port import Finished, Said, UpstreamFault
 from tertulia.turn.events import (
@@ -151,7 +151,7 @@ class ChatAnswer:
         if delta is not None:
             self._delta(delta, index, choice.logprobs, out)
         elif choice.logprobs is not None:
-            out.append(Text("", index, logprobs=choice.logprobs))
+            out.append(Text("", index, logprobs=storable(choice.logprobs)))
         if choice.error:
             raise UpstreamFault(failure_in_stream({"error": choice.error}))
         if word := choice.finish_reason or choice.finish_twin:
@@ -166,8 +166,10 @@ class ChatAnswer:
     def _delta(self, delta: Delta, index: int, logprobs: Json | None, out: list[Said]) -> None:
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
             out.append(_reasoning(delta, index))
-        if delta.content or logprobs is not None:
-            out.append(Text(delta.content or "", index, 0, logprobs))
+        if logprobs is not None:
+            out.append(Text(delta.content or "", index, 0, storable(logprobs)))
+        elif delta.content:
+            out.append(Text(delta.content, index))
         if delta.refusal:
             out.append(Refusal(delta.refusal, index))
         if delta.tool_calls is not None or delta.function_call is not None:
@@ -175,11 +177,11 @@ class ChatAnswer:
         if delta.images is not None:
             out.extend(_images(delta.images, index))
         if delta.annotations is not None:
-            out.extend(Citation(note, WIRE, index) for note in delta.annotations)
+            out.extend(Citation(storable(note), WIRE, index) for note in delta.annotations)
         if delta.audio is not None:
-            out.append(Opaque({"audio": delta.audio}, WIRE, index))
+            out.append(Opaque(storable({"audio": delta.audio}), WIRE, index))
         if delta.extra_content is not None:
-            out.append(Opaque({"extra_content": delta.extra_content}, WIRE, index))
+            out.append(Opaque(storable({"extra_content": delta.extra_content}), WIRE, index))
 
     def _tool_calls(self, delta: Delta, choice: int, out: list[Said]) -> None:
         calls = self._calls.setdefault(choice, _Calls())
@@ -217,7 +219,7 @@ class ChatAnswer:
         sources = {name: value for name, value in sources.items() if value}
         if sources != self._sources:
             self._sources = sources
-            out.append(Opaque(sources, WIRE))
+            out.append(Opaque(storable(sources), WIRE))
 
 
 def _reasoning(delta: Delta, choice: int) -> Reasoning:
@@ -237,7 +239,7 @@ def _images(images: list[Json], choice: int) -> Iterable[Image]:
 
 
 def _kept(data: Json) -> Json:
-    return {"wire": WIRE, "data": data}
+    return {"wire": WIRE, "data": storable(data)}
 
 
 def _refuse_other_errors(data: bytes) -> None:

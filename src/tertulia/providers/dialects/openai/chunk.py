@@ -5,7 +5,17 @@ from typing import Any, Final
 import msgspec
 from msgspec import field
 
-from tertulia.providers.dialects.reading import Json, dict_of, dicts_of, json_text, list_of, patient_json, text_of
+from tertulia.providers.dialects.reading import (
+    Json,
+    Place,
+    dict_of,
+    dicts_of,
+    json_text,
+    list_of,
+    patient_json,
+    place_of,
+    text_of,
+)
 
 
 class Called(msgspec.Struct, gc=False):
@@ -19,7 +29,7 @@ class Called(msgspec.Struct, gc=False):
 class Call(msgspec.Struct, gc=False):
     """A tool call, or a fragment of one."""
 
-    index: int | None = None
+    index: Place | None = None
     id: str | None = None
     type: str | None = None
     function: Called | None = None
@@ -46,7 +56,7 @@ class Delta(msgspec.Struct, gc=False):
 class Choice(msgspec.Struct, gc=False):
     """One choice of a chunk. `stop_reason` and `matched_stop` are vLLM's and SGLang's word for the stop sequence."""
 
-    index: int = 0
+    index: Place = 0
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
@@ -98,9 +108,8 @@ def _patiently(value: Any) -> Chunk:
 
 
 def _choice(fields: Json) -> Choice:
-    index = fields.get("index")
     return Choice(
-        index=index if isinstance(index, int) and index >= 0 else 0,
+        index=place_of(fields.get("index")) or 0,
         delta=_delta(fields["delta"]) if isinstance(fields.get("delta"), dict) else None,
         message=_delta(fields["message"]) if isinstance(fields.get("message"), dict) else None,
         finish_reason=text_of(fields.get("finish_reason")),
@@ -160,9 +169,8 @@ def _thinking(fields: Json) -> str:
 
 
 def _call(fields: Json) -> Call:
-    index = fields.get("index")
     return Call(
-        index=index if isinstance(index, int) and index >= 0 else None,
+        index=place_of(fields.get("index")),
         id=text_of(fields.get("id")),
         type=text_of(fields.get("type")),
         function=_called(fields.get("function")),

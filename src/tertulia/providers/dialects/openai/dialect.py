@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tertulia.kernel.secret import Secret
-from tertulia.net.sse import LINE_CAP, SseParser
+from tertulia.net.sse import IMAGE_LINE_CAP, LINE_CAP, SseParser
 from tertulia.providers.dialects.decoder import StreamDecoder, WholeDecoder
 from tertulia.providers.dialects.openai.answer import WIRE, ChatAnswer
 from tertulia.providers.dialects.openai.request import encode
-from tertulia.providers.dialects.reading import Json, count_of, dict_of, dicts_of, read_json, text_of
+from tertulia.providers.dialects.reading import Json, count_of, dict_of, dicts_of, list_of, read_json, text_of
 from tertulia.providers.failures import failure_of, unreadable
 from tertulia.providers.port import Decoder, Encoded, Failure, Listed, Profile, UpstreamFault
 from tertulia.turn.request import Request
@@ -36,7 +36,10 @@ class OpenAI:
     def decoder(self, request: Request, *, streamed: bool) -> Decoder:
         """Make the reader of one answer."""
         answer = ChatAnswer(streamed=streamed)
-        return StreamDecoder(SseParser(self._line_cap), answer) if streamed else WholeDecoder(answer)
+        if not streamed:
+            return WholeDecoder(answer)
+        draws = "image" in list_of(request.parameters.get("modalities"))
+        return StreamDecoder(SseParser(IMAGE_LINE_CAP if draws else self._line_cap), answer)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Classify an answer that is not 2xx."""
