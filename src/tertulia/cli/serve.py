@@ -1,5 +1,7 @@
 """`tertulia serve`."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -63,5 +65,11 @@ def _warn(loaded: Loaded) -> None:
 def _greet(address: str, home: Path) -> None:
     """Say where it is, and how to get in."""
     typer.echo(f"Tertulia listens on {address}")
-    typer.echo(f"Make a key:  tertulia key create --user admin --home {home}")
+    typer.echo(f"Make a key:  {_program()} key create --user admin --home {home}")
     typer.echo(f"Read on:     {address}/docs (with the key), README.md")
+
+
+def _program() -> str:
+    """Name this program as the reader can call it: by its path where it was started by one."""
+    called = sys.argv[0]
+    return called if os.sep in called and not called.endswith(".py") else "tertulia"
