@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tests.faces_wire.logs import logs
 
@@ -442,6 +442,7 @@ def test_an_answer_that_comes_back_brings_what_must_be_replayed(log: list[Event]
     assert isinstance(ended, Ended)
     choice = fold(log).choice()
     message = json.loads(completion(started, (choice,), ended))["choices"][0]["message"]  # type: ignore[arg-type]
+    assume("\\u0000" not in json.dumps(message))  # which a client may not send, wherever it has it from
     if message["content"] == "" and len(message) == 3:
         message["content"] = "…"
     found = read(messages=[message, HI]).request.messages[0]

@@ -4,7 +4,6 @@ Python's own reader takes `NaN`, lone surrogates and any depth; what comes out o
 sent on. A key that stands twice is resolved here, to its last value, and nowhere else.
 """
 
-from collections.abc import Iterable
 from typing import Any, Final, cast
 
 import msgspec
@@ -52,16 +51,21 @@ def read_unbounded(data: bytes, max_depth: int) -> Any:
     return value
 
 
-def require_depth(value: Any, most: int) -> None:
+def require_depth(value: Any, most: int, above: int = 0) -> None:
     """Refuse arrays and objects that are nested deeper: level by level, so that depth costs no stack.
 
-    Raises `MalformedJson`.
+    `above` are the levels of the document above this value. Raises `MalformedJson`.
     """
     level: list[Any] = [(value,)]
-    for _ in range(most + 1):
-        level = [inner for outer in level for inner in _inside(outer) if type(inner) is dict or type(inner) is list]
-        if not level:
+    for _ in range(most - above + 1):
+        deeper: list[Any] = []
+        for outer in level:
+            for inner in cast("Json", outer).values() if type(outer) is dict else outer:
+                if type(inner) is dict or type(inner) is list:
+                    deeper.append(inner)  # noqa: PERF401 - a comprehension in a loop is slower here
+        if not deeper:
             return
+        level = deeper
     raise _too_deep(most)
 
 
@@ -74,12 +78,8 @@ def _sentence(data: bytes, error: msgspec.DecodeError) -> str:
     return f"The body is not JSON: {reason[:1].lower()}{reason[1:]}. Send a JSON object, encoded as UTF-8."
 
 
-def _too_deep(max_depth: int) -> MalformedJson:
-    return MalformedJson(f"The JSON is nested too deeply. Nest at most {max_depth} arrays and objects.")
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    return cast("Json", value).values() if type(value) is dict else value
+def _too_deep(most: int) -> MalformedJson:
+    return MalformedJson(f"The JSON is nested too deeply. Nest at most {most} arrays and objects.")
 
 
 def _path_of_nul(value: Any) -> str | None:

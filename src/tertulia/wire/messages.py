@@ -45,7 +45,7 @@ def read_messages(value: Any, sizes: Sizes) -> tuple[Message, ...]:
         refuse("messages", f"must have at most {sizes.max_messages} messages. Leave out the oldest.")
     for n, message in enumerate(fields):
         if type(message) is not dict or not message.keys() <= _PLAIN:
-            require_depth(message, sizes.max_json_depth - _ABOVE)
+            require_depth(message, sizes.max_json_depth, _ABOVE)
             fields[n] = _plain(f"messages.{n}", obj(f"messages.{n}", message))
     try:
         messages = msgspec.convert(fields, tuple[Message, ...])
@@ -112,7 +112,7 @@ def _require_rules(fields: list[Json], messages: tuple[Message, ...], sizes: Siz
             if len(content) > most:
                 _refuse_length(f"messages.{n}.content", most)
         elif type(content) is list:
-            require_depth(fields[n]["content"], sizes.max_json_depth - _ABOVE - 1)
+            require_depth(fields[n]["content"], sizes.max_json_depth, _ABOVE + 1)
             images += _require_parts(f"messages.{n}.content", content, sizes)
         elif message.role != "assistant":
             refuse(f"messages.{n}.content", "is required: a text, or a list of parts.")

@@ -107,7 +107,7 @@ def decode_chat(body: bytes, sizes: Sizes) -> ChatRequest:
     parameters: Json = {}
     for name, value in fields.items():
         if (type(value) is dict or type(value) is list) and name != "messages":  # whose depth `read_messages` checks
-            require_depth(value, sizes.max_json_depth - 1)
+            require_depth(value, sizes.max_json_depth, above=1)
         if (rule := _OPTIONS.get(name)) is not None:
             if value is not None or name == "parent_message_id":
                 options[name] = None if value is None else rule(name, value)
