@@ -294,10 +294,25 @@ async def test_closing_commits_what_waits_and_takes_no_more(url: str):
     assert [future.result() for future in futures] == [COMMITTED] * 300
     with pytest.raises(StorageUnavailable, match="closed"):
         await storage.commit(unit(bank.note_down("late")))
+    for read in (storage.fetch, storage.fetch_long):
+        with pytest.raises(StorageUnavailable, match="closed"):
+            await read(bank.accounts())
+    await storage.close()  # again is nothing
     again = open_storage(url)
     await again.open()
     assert len(await again.fetch(bank.seen_in_order())) == 300
     await again.close()
+
+
+async def test_closing_breaks_long_reads_off(url: str):
+    storage = open_storage(url)
+    await storage.open()
+    reads = [asyncio.create_task(storage.fetch_long(bank.endless())) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(10):
+        await storage.close()
+        outcomes = await asyncio.gather(*reads, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
 
 
 async def test_a_big_unit_is_one_unit(storage: Storage):
@@ -305,6 +320,20 @@ async def test_a_big_unit_is_one_unit(storage: Storage):
     rows = [bank.add_entry(new(), of, "done", "x" * 1000, None, None, None, None) for _ in range(3000)]
     assert await storage.commit(unit(*rows)) == COMMITTED
     assert len(await storage.fetch_long(bank.entry_ids())) == 3000
+
+
+async def test_a_fault_in_who_listens_stops_no_write(url: str):
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken listener")
+
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+    storage = open_storage(url, observer=broken)
+    await storage.open()
+    for n in range(3):
+        assert await storage.commit(unit(bank.note_down(str(n)))) == COMMITTED
+    await storage.close()
+    assert set(told) == {"broken listener"}
 
 
 async def test_a_long_read_stands_in_nobodys_way(storage: Storage):

@@ -66,6 +66,25 @@ async def test_a_lock_held_for_too_long_is_told(storage: SqliteStorage, sqlite_u
     assert await storage.commit(note("b")) == COMMITTED
 
 
+async def test_closing_under_a_foreign_lock_ends_in_time(sqlite_url: str, monkeypatch):
+    monkeypatch.setattr(backlog, "PATIENCE", 0.3)
+    bank.create(sqlite_url)
+    storage = open_storage(sqlite_url)
+    await storage.open()
+    with child("hold", sqlite_url, "30") as holder:
+        assert await asyncio.to_thread(holder.line) == "held"
+        future = storage.commit(note("a"))
+        async with asyncio.timeout(10):
+            await storage.close()
+        assert isinstance(future.exception(), StorageUnavailable)
+
+
+async def test_a_crowd_of_units_lets_the_loop_turn(storage: SqliteStorage):
+    futures = [storage.commit(note(str(n), durable=n % 2 == 0)) for n in range(9000)]
+    assert await longest_pause(futures[-1]) < 0.3
+    assert set(await asyncio.gather(*futures)) == {COMMITTED}
+
+
 async def test_a_page_read_waits_for_an_exclusive_lock_beside_the_loop(storage: SqliteStorage, path: Path, monkeypatch):
     real = sqlite_reader.PageReader._read
     locked = [True]

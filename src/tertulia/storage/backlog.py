@@ -7,7 +7,7 @@ from typing import Final
 
 from tertulia.kernel.errors import TertuliaError
 from tertulia.storage.unit import Outcome, Unit
-from tertulia.storage.writer import PATIENCE, StorageOverloaded, StorageUnavailable
+from tertulia.storage.writer import CLOSED, PATIENCE, StorageOverloaded, StorageUnavailable
 
 _MOST_PASSED_BY: Final = 2000
 
@@ -48,7 +48,7 @@ class Backlog:
         """Queue a unit; the future fails at once when the queue is full or closed."""
         future: asyncio.Future[Outcome] = self._loop.create_future()
         if self._closed:
-            future.set_exception(StorageUnavailable("The database is closed: the server is stopping."))
+            future.set_exception(StorageUnavailable(CLOSED))
         elif len(self.waiting) >= self._limit:
             future.set_exception(StorageOverloaded("Too many writes are waiting. Try again.", retry_after=1.0))
         else:

@@ -16,6 +16,7 @@ from tertulia.storage.postgres_writer import PostgresWriter
 from tertulia.storage.statement import Bound, Statement
 from tertulia.storage.unit import Outcome, Unit
 from tertulia.storage.writer import (
+    CLOSED,
     PATIENCE,
     DatabaseUrlInvalid,
     Observer,
@@ -45,6 +46,7 @@ class PostgresStorage:
         self._queue = queue
         self._observer = observer
         self._announce = announce
+        self._is_open = False
 
     async def open(self) -> None:
         """Connect; raises `StorageUnavailable`."""
@@ -52,9 +54,13 @@ class PostgresStorage:
         self._pages = _Lines(self._url, _PAGE_READS, command("SET statement_timeout TO '5s'"))
         self._long = _Lines(self._url, _LONG_READS)
         await self._writer.open()
+        self._is_open = True
 
     async def close(self) -> None:
         """Commit what waits, then disconnect."""
+        if not self._is_open:
+            return
+        self._is_open = False
         await self._writer.close()
         self._pages.close()
         self._long.close()
@@ -69,6 +75,7 @@ class PostgresStorage:
 
     async def fetch(self, bound: Bound) -> list[Row]:
         """Read a page."""
+        self._require_open()
         try:
             async with asyncio.timeout(PATIENCE):
                 return await _read(self._pages, bound)
@@ -77,6 +84,7 @@ class PostgresStorage:
 
     async def fetch_long(self, bound: Bound) -> list[Row]:
         """Read on one of the connections that are kept for this."""
+        self._require_open()
         return await _read(self._long, bound)
 
     async def healthy(self) -> bool:
@@ -89,6 +97,10 @@ class PostgresStorage:
     async def scrub(self) -> None:
         """Nothing to do: what the log of a Postgres keeps, and for how long, is the operator's."""
 
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise StorageUnavailable(CLOSED)
+
 
 class _Lines:
     """As many connections as reads may run at a time, each made when first wanted; more reads wait."""
@@ -98,25 +110,45 @@ class _Lines:
         self._session = (_READ_ONLY, *session)
         self._slots = asyncio.Semaphore(most)
         self._idle: list[Line] = []
+        self._busy: set[Line] = set()
+        self._closed = False
 
     @contextlib.asynccontextmanager
     async def one(self) -> AsyncGenerator[Line]:
         """Lend a line; raises `LineLost`. One that is left in the middle of an exchange is not used again."""
         async with self._slots:
-            line = self._idle.pop() if self._idle else await self._new()
+            if self._closed:
+                raise StorageUnavailable(CLOSED)
+            line = self._take() or await self._new()
+            self._busy.add(line)
             try:
                 yield line
             except asyncio.CancelledError:
                 await line.abandon()
                 raise
             finally:
+                self._busy.discard(line)
                 if not line.lost:
                     self._idle.append(line)
 
-    def close(self) -> None:
-        """Disconnect."""
+    def renew(self) -> None:
+        """Disconnect those that nobody uses."""
         while self._idle:
             self._idle.pop().close()
+
+    def close(self) -> None:
+        """Disconnect all; reads that run break off with `StorageUnavailable`."""
+        self._closed = True
+        self.renew()
+        for line in list(self._busy):
+            line.close()
+
+    def _take(self) -> Line | None:
+        while self._idle:
+            line = self._idle.pop()
+            if not line.lost:
+                return line
+        return None
 
     async def _new(self) -> Line:
         line = await Line.connect(self._url)
@@ -148,4 +180,4 @@ async def _read(lines: _Lines, bound: Bound) -> list[Row]:
             if tried_stale or not is_stale(fault):
                 raise typed(fault) from None
             tried_stale = True
-            lines.close()
+            lines.renew()

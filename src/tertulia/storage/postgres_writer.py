@@ -110,9 +110,14 @@ class PostgresWriter:
 
     async def _work(self) -> None:
         while not self._is_over():
-            line = await self._reach()
-            if line is not None:
-                await self._step(line)
+            try:
+                line = await self._reach()
+                if line is not None:
+                    await self._step(line)
+            except Exception:  # noqa: BLE001 - the only task that writes outlives any fault of ours
+                _log.exception("writing to Postgres broke off")
+                self._hang_up()
+                await asyncio.sleep(_FIRST_PAUSE)
 
     async def _step(self, line: Line) -> None:
         if self._doubt is not None:
@@ -150,9 +155,10 @@ class PostgresWriter:
             _log.exception("a batch failed")
             await self._undo(batch, Guilty(None, unstorable(error)))
         else:
-            self._settle(batch)
             if self._observer is not None:
-                self._observer(len(batch.units), perf_counter() - started, batch.durable)
+                # Not called here: whatever it raises must not end the only task that writes.
+                self._loop.call_soon(self._observer, len(batch.units), perf_counter() - started, batch.durable)
+            self._settle(batch)
 
     def _settle(self, batch: Batch) -> None:
         self.trouble = None
@@ -231,7 +237,8 @@ class PostgresWriter:
             self._dialling = asyncio.create_task(self._dial())
         await asyncio.wait((self._dialling,), timeout=_CHECK)
         if self._dialling.done():
-            self._line, self._dialling = self._dialling.result(), None
+            dialled, self._dialling = self._dialling, None
+            self._line = dialled.result()
             if self._line is not None:
                 self._tell_outside()  # what was announced meanwhile was not heard
         self._expire()
@@ -270,4 +277,4 @@ class PostgresWriter:
 
     def _tell_outside(self) -> None:
         for callback in self._callbacks:
-            callback()
+            self._loop.call_soon(callback)

@@ -16,7 +16,7 @@ from tertulia.storage.sqlite_reader import LongReaders, PageReader
 from tertulia.storage.sqlite_writer import SqliteWriter
 from tertulia.storage.statement import Bound, Statement
 from tertulia.storage.unit import Outcome, Unit
-from tertulia.storage.writer import Observer, Row, StorageUnavailable
+from tertulia.storage.writer import CLOSED, Observer, Row, StorageUnavailable
 
 _TICK: Final = 1.0
 _LONG_READS: Final = 2
@@ -34,6 +34,7 @@ class SqliteStorage:
         self._path = path
         self._queue = queue
         self._observer = observer
+        self._is_open = False
 
     async def open(self) -> None:
         """Connect, making the file where there is none; raises `StorageUnavailable`."""
@@ -51,13 +52,18 @@ class SqliteStorage:
         self._long = LongReaders(self._path, self._threads, _LONG_READS)
         self._checkpointer = Checkpointer(self._path, self._writer, self._threads)
         self._keeper = asyncio.create_task(self._keep())
+        self._is_open = True
 
     async def close(self) -> None:
         """Commit what waits, then disconnect; the last one out empties the log."""
+        if not self._is_open:
+            return
+        self._is_open = False
         await self._writer.drain()
         self._keeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._keeper
+        self._long.interrupt()
         await asyncio.to_thread(self._threads.shutdown)
         for part in (self._pages, self._long, self._checkpointer):
             part.close()
@@ -73,10 +79,12 @@ class SqliteStorage:
 
     async def fetch(self, bound: Bound) -> list[Row]:
         """Read a page on the loop itself."""
+        self._require_open()
         return await self._pages.fetch(bound)
 
     async def fetch_long(self, bound: Bound) -> list[Row]:
         """Read on a thread."""
+        self._require_open()
         return await self._long.fetch(bound)
 
     async def healthy(self) -> bool:
@@ -90,6 +98,10 @@ class SqliteStorage:
     async def scrub(self) -> None:
         """Empty the write-ahead log."""
         await self._checkpointer.empty_log()
+
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise StorageUnavailable(CLOSED)
 
     async def _keep(self) -> None:
         while True:

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from tertulia.storage.driver import Connection, connect, is_busy, is_lasting, typed
 from tertulia.storage.statement import Bound
-from tertulia.storage.writer import PATIENCE, Row
+from tertulia.storage.writer import CLOSED, PATIENCE, Row, StorageUnavailable
 
 _BUSY_PAUSE: Final = 0.005
 
@@ -59,22 +59,33 @@ class LongReaders:
         self._threads = threads
         self._slots = asyncio.Semaphore(count)
         self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
+        self._closing = False
 
     async def fetch(self, bound: Bound) -> list[Row]:
         """Give the rows; a caller that goes away interrupts the reading. Raises as `PageReader.fetch`."""
         async with self._slots:
+            if self._closing:
+                raise StorageUnavailable(CLOSED)
             try:
                 return await self._read(bound)
             except Exception as error:  # noqa: BLE001 - a driver raises any kind for a value that it cannot take
                 raise typed(error) from None
 
+    def interrupt(self) -> None:
+        """Begin no more reads, and break off those that run; each raises `StorageUnavailable`."""
+        self._closing = True
+        for connection in self._busy:
+            connection.interrupt()
+
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect, when no read runs any more."""
         while self._idle:
             self._idle.pop().close()
 
     async def _read(self, bound: Bound) -> list[Row]:
         connection = self._idle.pop() if self._idle else _connect(self._path, busy_ms=int(PATIENCE * 1000))
+        self._busy.add(connection)
         reading = asyncio.get_running_loop().run_in_executor(self._threads, _rows, connection, bound)
         try:
             return await asyncio.shield(reading)
@@ -84,12 +95,14 @@ class LongReaders:
             reading.exception()  # that it was interrupted is no news
             raise
         finally:
+            self._busy.discard(connection)
             self._idle.append(connection)
 
 
 def _connect(path: Path, *, busy_ms: int) -> Connection:
-    connection = connect(path, busy_ms=busy_ms)
+    connection = connect(path)
     connection.execute("PRAGMA query_only=ON")
+    connection.execute(f"PRAGMA busy_timeout={busy_ms:d}")
     return connection
 
 

@@ -48,7 +48,7 @@ class SqliteWriter:
         self._version: int | None = None
         self._armed = False
         self._committing = False
-        self._held = False
+        self._holders = 0
         self._pause = _FIRST_PAUSE
         self._watchers: list[asyncio.Future[None]] = []
         self._callbacks: list[Callable[[], None]] = []
@@ -82,7 +82,7 @@ class SqliteWriter:
         if version != self._version:
             self._version = version
             for callback in self._callbacks:
-                callback()
+                self._loop.call_soon(callback)
 
     def require_file(self) -> None:
         """See that the path still leads to the open file: into one that was removed SQLite writes without a word.
@@ -100,13 +100,13 @@ class SqliteWriter:
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None]:
         """Let no batch begin inside; units wait."""
-        self._held = True
+        self._holders += 1
         try:
             while self._committing:
                 await self._next_end()
             yield
         finally:
-            self._held = False
+            self._holders -= 1
             self._arm()
 
     async def drain(self) -> None:
@@ -124,7 +124,7 @@ class SqliteWriter:
     # The turn: one batch from BEGIN to COMMIT
 
     def _wake(self) -> None:
-        if not (self._armed or self._committing or self._held):
+        if not (self._armed or self._committing or self._holders):
             self._armed = True
             self._loop.call_soon(self._turn)
 
@@ -138,7 +138,10 @@ class SqliteWriter:
 
     def _turn(self) -> None:
         self._armed = False
-        if self._held or self._committing or not self._waiting:
+        if self._holders or self._committing:
+            return
+        if not self._waiting:
+            self._arm()
             return
         if self._gone:
             self._fail_all(StorageUnavailable(_GONE))
@@ -254,9 +257,9 @@ class SqliteWriter:
             self.commits += self._wrote
             for entry, outcome in batch:
                 entry.settle(outcome)
-            if self._observer is not None:
-                self._observer(len(batch), perf_counter() - started, synced)
         self._arm()
+        if error is None and self._observer is not None:
+            self._observer(len(batch), perf_counter() - started, synced)
 
     def _not_committed(self, batch: Batch, error: Exception) -> None:
         """Replay each unit by itself: nothing says whose fault it was."""

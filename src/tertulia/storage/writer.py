@@ -21,6 +21,7 @@ Row = tuple[Any, ...]
 
 _UNFIT: Final = re.compile(r":memory:|\?")
 
+CLOSED: Final = "The database is closed: the server is stopping."
 PATIENCE: Final = 5.0
 """Seconds for which a unit or a read waits for a database that is locked or away."""
 
