@@ -171,6 +171,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], set[str]]] = {
     "zip packed oddly": ("a.charx", lambda: patched(archive(), b"PK\x01\x02", 10, pack("<H", 12)), {"undecodable"}),
     "zip directory cut": ("a.charx", lambda: archive()[:-30], {"truncated", "undecodable"}),
     "zip directory lost": ("a.charx", lambda: archive().replace(b"PK\x01\x02", b"PKxx"), {"undecodable"}),
+    "zip without members": ("a.charx", lambda: b"PK\x05\x06" + bytes(18), {"no_card"}),
     "no zip": ("a.charx", lambda: b"JFIF" * 1000, {"truncated"}),
     "byaf without a manifest": ("a.byaf", lambda: zipped({"x": b""}), {"not_a_card"}),
     "byaf without characters": ("a.byaf", lambda: zipped({"manifest.json": b'{"characters":[]}'}), {"not_a_card"}),

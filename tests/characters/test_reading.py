@@ -427,6 +427,12 @@ def test_jpeg_may_be_the_prefix_of_an_archive():
         assert character(data, name).extra_members == ("app_private.json",)
 
 
+def test_picture_whose_pixels_look_like_an_archive_is_a_picture():
+    with pytest.raises(MissingCharacterDataError) as caught:
+        read_card(png(chunk(b"ownX", b"PK\x05\x06" + b"\xff" * 40)), "a.png")
+    assert caught.value.can_import_image_only
+
+
 def test_picture_alone_can_be_imported():
     for name in ("png_no_card.png", "webp_no_card.webp"):
         outcome = image_only(sample(name), f"Some One.{name[-3:]}")

@@ -253,6 +253,22 @@ def test_fields_are_plain_json_even_where_numbers_keep_their_form():
     assert json.loads(msgspec.json.encode(fields))["name"] == "1.10"
 
 
+@pytest.mark.parametrize("form", [form for form in Form if form is not Form.TXT])
+def test_deep_card_goes_out_in_every_form(form: Form):
+    deep: Any = {"end": 1}
+    for _ in range(120):
+        deep = [deep]
+    card = imported(as_bytes(v2(extensions={"deep": deep})), "a.json").card
+    again = imported(write_card(card, form).content, f"a.{form}").card
+    assert again.fields.extensions == {"deep": deep}
+
+
+def test_card_that_names_no_specification_gets_one_in_a_png():
+    card = imported(as_bytes({"data": v2()["data"]}), "a.json").card
+    chara = json.loads(base64.b64decode(png_texts(write_card(card, Form.PNG).content)["chara"]))
+    assert chara["spec"] == "chara_card_v2"
+
+
 def test_file_name_is_a_slug():
     name = write_card(imported(as_bytes(v2(name="../Ünï: 漢字/..\\x")), "a.json").card, Form.PNG).file_name
     assert name == "uni-x.png"

@@ -224,8 +224,8 @@ def normalised(path: str) -> str:
 
 def _check_overlap(members: list[Member], directory: int) -> None:
     starts = sorted(members, key=lambda member: member.start)
-    limits = [member.start for member in starts[1:]] + [directory]
-    if any(member.body + member.packed_size > limit for member, limit in zip(starts, limits, strict=True)):
+    limits = (*(member.start for member in starts[1:]), directory)
+    if any(member.body + member.packed_size > limit for member, limit in zip(starts, limits, strict=False)):
         raise CardError("lying_size", "The archive's members overlap; it is not read.")
 
 

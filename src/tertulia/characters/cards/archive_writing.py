@@ -36,12 +36,12 @@ def new_archive(members: Mapping[str, bytes]) -> bytes:
 def with_members(archive: Archive, changes: Mapping[str, bytes]) -> bytes:
     """Return the archive with these members replaced or added; all others keep their bytes and their order."""
     in_order = sorted(archive.members.values(), key=lambda member: member.start)
-    ends = [member.start for member in in_order[1:]] + [archive.directory]
+    ends = (*(member.start for member in in_order[1:]), archive.directory)
     prefix = archive.file[: in_order[0].start] if in_order else archive.file[:0]
     pieces: list[bytes | memoryview] = [prefix]
     records: dict[str, bytes] = {}
     position = len(prefix)
-    for member, end in zip(in_order, ends, strict=True):
+    for member, end in zip(in_order, ends, strict=False):
         piece: bytes | memoryview = archive.file[member.start : end]
         record = _moved(member, position)
         if member.name in changes:

@@ -11,7 +11,7 @@ from tertulia.characters.cards.conversion import Spec, as_v2, as_v3, distinct, r
 from tertulia.characters.cards.errors import CardError
 from tertulia.characters.cards.limits import MAX_ASSET_CHUNKS_BYTES
 from tertulia.characters.cards.remarks import Remarks
-from tertulia.characters.cards.shapes import Shape
+from tertulia.characters.cards.shapes import SPEC_V2, Shape
 from tertulia.characters.cards.tree import Object, arm, dump
 
 _NUMBER = re.compile(re.escape(png.ASSET_KEYWORD) + r":?([0-9]{1,9})")
@@ -27,12 +27,16 @@ def write(
     image = memoryview(portrait or _own_icon(files) or _plain(remarks))
     if bytes(image[: len(png.SIGNATURE)]) != png.SIGNATURE:
         raise CardError("image_mismatch", "The picture is not a PNG; have it converted first.")
-    chara = arm(card.tree) if spec is None and card.shape in {Shape.V1, Shape.V2} else as_v2(card).tree
+    chara = arm(card.tree) if spec is None and _speaks_for_itself(card) else as_v2(card).tree
     if spec is Spec.V2:
         return png.write(image, [("chara", _encoded(chara))])
     ccv3 = arm(card.tree) if spec is None and card.shape is Shape.V3 else as_v3(card)
     texts = _file_texts(ccv3, image, files, remarks)
     return png.write(image, [*texts, ("chara", _encoded(chara)), ("ccv3", _encoded(ccv3))])
+
+
+def _speaks_for_itself(card: Card) -> bool:
+    return card.shape is Shape.V1 or (card.shape is Shape.V2 and card.tree.root.get("spec") == SPEC_V2)
 
 
 def _own_icon(files: tuple[EmbeddedFile, ...]) -> bytes | None:

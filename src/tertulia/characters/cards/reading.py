@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from tertulia.characters.cards import byaf, charx, pictures
-from tertulia.characters.cards.archive import END_SIGNATURE, find_end, open_archive
+from tertulia.characters.cards.archive import END_SIGNATURE, Archive, find_end, open_archive
 from tertulia.characters.cards.card import Card, Character, Imported, Lorebook
 from tertulia.characters.cards.errors import (
     CardError,
@@ -100,13 +100,22 @@ def _read_picture(file: memoryview, picture: Format, stem: str) -> Imported:
     found = pictures.find_card(file, picture, remarks)
     if found is not None:
         return _outcome(found, stem, remarks, file)
-    if find_end(file) is not None:
-        archive = open_archive(file)
-        if charx.CARD in archive.members:
-            return charx.read(archive, stem, remarks)
+    archive = _archive_behind(file)
+    if archive is not None and charx.CARD in archive.members:
+        return charx.read(archive, stem, remarks)
     if any(warning.code == "truncated" for warning in remarks.as_tuple()):
         raise CardError("truncated", "The picture is cut off or damaged, and no card data is in what is left of it.")
     raise MissingCharacterDataError("The picture has no card data in it.", can_import_image_only=True)
+
+
+def _archive_behind(file: memoryview) -> Archive | None:
+    """Return the archive that a picture is the prefix of, if it is one; pixels may look like its end."""
+    try:
+        return open_archive(file) if find_end(file) is not None else None
+    except CardError as problem:
+        if problem.hostile:
+            raise
+        return None
 
 
 def _read_text(data: memoryview, ext: str, stem: str) -> Imported:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any, Final, cast
 
+import msgspec
 import yaml
 
 from tertulia.characters.cards.errors import CardError, CardTooLargeError
@@ -201,11 +202,13 @@ def _is_special(text: str) -> bool:
     return "\n" in text or not text.isprintable() or not isinstance(_resolved(text), str)
 
 
-def _represent_number(dumper: _Dumper, number: Number) -> yaml.ScalarNode:
-    return dumper.scalar("int" if _INTEGER.fullmatch(number.literal) else "float", number.literal)
+def _represent_number(dumper: _Dumper, number: float) -> yaml.ScalarNode:
+    literal = number.literal if isinstance(number, Number) else msgspec.json.encode(number).decode()
+    return dumper.scalar("int" if _INTEGER.fullmatch(literal) else "float", literal)
 
 
 _Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(float, _represent_number)
 _Dumper.add_representer(Number, _represent_number)
 
 
