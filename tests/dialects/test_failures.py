@@ -115,6 +115,7 @@ def test_classes_by_status(status, code, retry, fallback, breaker, key):
             "upstream_error",
         ),
         (400, {"error": {"message": "m", "code": "model_not_found"}}, "model_not_found"),
+        (400, {"type": "error", "error": {"message": "Your credit balance is too low."}}, "upstream_error"),
     ],
 )
 def test_an_errors_own_words_say_more_than_its_status(status, body, code):

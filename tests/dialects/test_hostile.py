@@ -23,7 +23,7 @@ RECORDED = {
     "ollama": ["ollama_tools.ndjson", "ollama_whole.json"],
 }
 CASES = [(wire, name) for wire, names in RECORDED.items() for name in names]
-quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 anything = st.recursive(
     st.none()
     | st.booleans()

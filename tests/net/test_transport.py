@@ -535,6 +535,26 @@ async def test_nothing_is_left_after_many_aborts(upstream, transport, listeners)
     assert len(asyncio.all_tasks()) <= before
 
 
+@pytest.mark.promise(4)
+async def test_a_listener_with_a_defect_is_told_the_end_and_the_connection_is_closed(upstream, transport, listener):
+    async def behave(connection):
+        await connection.request()
+        connection.begin_stream()
+        connection.chunk(b"one")
+        await connection.gone()
+        gone.set()
+
+    def defect(_: bytes) -> None:
+        raise KeyError("a defect")
+
+    gone = asyncio.Event()
+    server = await upstream(behave)
+    listener.on_data = defect
+    transport.post(server.url, {}, b"", listener)
+    assert isinstance(await listener.over, Broken)
+    await asyncio.wait_for(gone.wait(), 1)
+
+
 async def test_closing_ends_what_runs(upstream, transport, listener):
     async def behave(connection):
         await connection.request()

@@ -73,6 +73,7 @@ _BY_WORD: Final = {
 }
 """What an error's own words say more exactly than its status."""
 
+_SPENT_TEXT: Final = re.compile(r"credit balance is too low|exceeded your current quota", re.IGNORECASE)
 _CONTEXT_TEXT: Final = re.compile(
     r"maximum context length|context (?:length|window|size) (?:is )?exceed"
     r"|exceeds? the (?:available |model'?s? )*context"
@@ -146,6 +147,8 @@ def _class_of(status: int, complaint: Complaint) -> _Class:
     for word in complaint.words:
         if word in _BY_WORD:
             return _BY_WORD[word]
+    if status == 400 and _SPENT_TEXT.search(complaint.message):
+        return _SPENT
     if status in {400, 413, 422, 500} and _CONTEXT_TEXT.search(complaint.message):
         return _CONTEXT
     if status == 403 and complaint.flagged:

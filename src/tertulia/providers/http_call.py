@@ -1,9 +1,10 @@
 """One call on its way over HTTP."""
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
+
+import structlog
 
 from tertulia.net.transport import Exchange, TransportError
 from tertulia.providers.failures import failure_of_transport, unreadable
@@ -16,7 +17,7 @@ ERROR_BYTES: Final = 64 * 1024
 _DRAIN_S: Final = 2.0
 _STREAMS: Final = ("text/event-stream", "application/x-ndjson", "application/jsonl")
 
-_log: Final = logging.getLogger(__name__)
+_log = structlog.get_logger("tertulia.providers")
 
 
 class HttpCall:
@@ -165,7 +166,7 @@ class HttpCall:
         if isinstance(error, UpstreamFault):
             failure, said = error.failure, error.said
         else:
-            _log.error("a decoder failed", exc_info=error)
+            _log.error("decoder_defect", exc_info=error)
             failure, said = unreadable("the server has a defect in reading it."), ()
         if self._exchange is not None:
             self._exchange.abort()

@@ -7,7 +7,6 @@ from tertulia.net.sse import FrameTooLong
 from tertulia.providers.failures import truncated, unreadable
 from tertulia.providers.port import Finished, Said, UpstreamFault
 
-
 _BODY_CAP: Final = 64 * 1024 * 1024
 
 
