@@ -259,9 +259,11 @@ def test_bomb_among_the_assets_of_a_png_is_refused_when_it_is_read():
 
 def test_damaged_asset_is_noted_and_kept():
     data = zipped({"card.json": as_bytes(v3()), "a.png": b"x" * 100}, zipfile.ZIP_STORED)
-    outcome = read_card(data.replace(b"x" * 100, b"y" * 100), "a.charx")
-    assert isinstance(outcome, Character)
-    assert [warning.code for warning in outcome.warnings] == ["damaged_member"]
+    oddly = patched(data, b"PK\x01\x02", 10, pack("<H", 12), at="a.png")
+    for changed, code in ((data.replace(b"x" * 100, b"y" * 100), "bad_crc"), (oddly, "damaged_member")):
+        outcome = read_card(changed, "a.charx")
+        assert isinstance(outcome, Character)
+        assert [warning.code for warning in outcome.warnings] == [code]
 
 
 def test_large_honest_card_is_taken():

@@ -101,6 +101,8 @@ def test_refused_file_is_refused_with_a_reason(name: str):
         read_card(sample(name), name)
     assert caught.value.code in {"invalid", "missing_character_data", "body_too_large"}
     assert caught.value.message.endswith(".")
+    if caught.value.code == "invalid":  # HTTP contract, Errors: a list of path and message
+        assert caught.value.details == {"errors": [{"path": caught.value.path, "message": caught.value.message}]}
 
 
 @pytest.mark.parametrize(("name", "importable"), [("png_no_card.png", True), ("charx_missing_card.charx", False)])

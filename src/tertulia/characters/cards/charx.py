@@ -45,13 +45,16 @@ def check_members(archive: Archive, remarks: Remarks) -> None:
         if member.is_folder:
             continue
         try:
-            intact = archive.is_intact(name)
+            if not archive.is_intact(name):
+                remarks.add(
+                    "bad_crc", f"bad crc of the archive's member {name[:100]}; its data was taken all the same."
+                )
         except CardError as problem:
             if problem.hostile:
                 raise
-            intact = False
-        if not intact:
-            remarks.add("damaged_member", f"bad crc: the archive's member {name[:100]} is damaged; it was kept.")
+            remarks.add(
+                "damaged_member", f"The archive's member {name[:100]} cannot be unpacked; it was kept as it is."
+            )
 
 
 def _named_files(

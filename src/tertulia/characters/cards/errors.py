@@ -29,14 +29,16 @@ HOSTILE: frozenset[Reason] = frozenset(
 
 
 class CardError(TertuliaError):
-    """A card file that cannot be taken: damaged, hostile, or no card. `reason` is stable."""
+    """A card file that cannot be taken: damaged, hostile, or no card. `reason` is stable, `path` a place in the file."""
 
     kind = Kind.INVALID
     code = "invalid"
 
     def __init__(self, reason: Reason, message: str, *, path: str = "") -> None:
-        super().__init__(message, details={"reason": reason, "errors": [{"path": path, "message": message}]})
+        listed = {"errors": [{"path": path, "message": message}]} if self.code == CardError.code else None
+        super().__init__(message, details=listed)
         self.reason: Reason = reason
+        self.path = path
 
     @property
     def hostile(self) -> bool:
