@@ -8,14 +8,16 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tests.faces_wire.logs import logs
 
-from tertulia.faces.openai.decode import ChatRequest, decode_chat
+from tertulia.faces.openai.decode import _OPTIONS, ChatRequest, decode_chat
 from tertulia.faces.openai.encode import completion
 from tertulia.kernel.errors import Invalid, TertuliaError
 from tertulia.turn.content import ImagePart, TextPart
 from tertulia.turn.events import Ended, Event
 from tertulia.turn.fold import fold
+from tertulia.wire.chat_body import ChatBody
 from tertulia.wire.document import MalformedJson
 from tertulia.wire.messages import AttachmentTooLarge
+from tertulia.wire.parameters import PARAMETERS
 from tertulia.wire.sizes import Sizes
 
 SIZES = Sizes()
@@ -536,3 +538,28 @@ def test_damaged_bodies_are_refused_with_a_typed_error() -> None:
         except TertuliaError as error:
             codes.add(error.code)
     assert codes == {"invalid", "malformed_json"}
+
+
+SCHEMA = msgspec.json.schema_components([ChatBody])[1]["ChatBody"]["properties"]
+BOUNDS = [
+    (name, side, form[side])
+    for name, field in SCHEMA.items()
+    for form in [field, *field.get("anyOf", ())]
+    for side in ("minimum", "maximum")
+    if side in form
+]
+
+
+def test_what_is_documented_is_what_is_read() -> None:
+    found = decode_chat(json.dumps({"messages": [HI], **dict.fromkeys(SCHEMA.keys() - {"messages"})}).encode(), SIZES)
+    assert found.request.parameters == {}  # `null` is left out of what is known; unknown fields would be passed on
+    assert SCHEMA.keys() == {*PARAMETERS, *_OPTIONS, "messages", "tools", "stream_options"}
+
+
+@pytest.mark.parametrize(("name", "side", "bound"), BOUNDS)
+def test_documented_bounds_hold(name: str, side: str, bound: float) -> None:
+    beyond = bound - 1 if side == "minimum" else bound + 1
+    assert decode_chat(json.dumps({"messages": [HI], name: bound}).encode(), SIZES)
+    error = refusal({"messages": [HI], name: beyond})
+    assert isinstance(error, Invalid)
+    assert error.path == name
