@@ -29,7 +29,7 @@ HOSTILE: frozenset[Reason] = frozenset(
 
 
 class CardError(TertuliaError):
-    """A card file that cannot be taken: damaged, hostile, or no card. `reason` is stable, `path` a place in the file."""
+    """A card file that cannot be taken: damaged, hostile, or no card. `reason` is stable, `path` a place in it."""
 
     kind = Kind.INVALID
     code = "invalid"
