@@ -34,9 +34,8 @@ async def opened(url: str) -> PostgresStorage:
 
 
 @pytest.fixture
-async def storage(postgres_url: str):
-    bank.create(postgres_url)
-    storage = await opened(postgres_url)
+async def storage(postgres_bank: str):
+    storage = await opened(postgres_bank)
     yield storage
     await storage.close()
 
@@ -77,6 +76,7 @@ async def test_what_was_announced_while_the_line_was_down_is_not_missed(
     await asyncio.wait_for(heard.wait(), 10)
 
 
+@pytest.mark.slow
 async def test_units_are_counted_once_however_often_connections_break(
     storage: PostgresStorage, postgres_cluster: Cluster
 ):
@@ -152,6 +152,7 @@ async def test_a_commit_whose_fate_nobody_knows_is_no_success(storage: PostgresS
     assert await storage.commit(note("b")) == COMMITTED
 
 
+@pytest.mark.slow
 @pytest.mark.promise(29)
 async def test_a_server_that_dies_and_comes_back(mortal_cluster: Cluster):
     url = mortal_cluster.create_database()
@@ -185,6 +186,7 @@ async def test_a_server_that_dies_and_comes_back(mortal_cluster: Cluster):
     await storage.close()
 
 
+@pytest.mark.slow
 @pytest.mark.promise(29)
 async def test_a_server_that_stays_away_is_told_in_time(mortal_cluster: Cluster, impatient):
     url = mortal_cluster.create_database()
@@ -213,11 +215,12 @@ async def test_a_server_that_stays_away_is_told_in_time(mortal_cluster: Cluster,
         last.result()
 
 
-async def test_a_row_that_somebody_holds_stops_its_own_unit_only(storage: PostgresStorage, postgres_url: str):
+@pytest.mark.slow
+async def test_a_row_that_somebody_holds_stops_its_own_unit_only(storage: PostgresStorage, postgres_bank: str):
     held, free = bank.new(), bank.new()
     for of in (held, free):
         await storage.commit(Unit(None, (), (bank.open_account(of, 0, 0, 0),), durable=True))
-    with psycopg.connect(postgres_url) as holder:
+    with psycopg.connect(postgres_bank) as holder:
         holder.execute("SELECT 1 FROM account WHERE id = %s FOR UPDATE", (held.hex(),))
         first = storage.commit(Unit(held, (), (bank.earn(held, 1),), durable=True))
         second = storage.commit(Unit(free, (), (bank.earn(free, 1),), durable=True))
@@ -227,11 +230,11 @@ async def test_a_row_that_somebody_holds_stops_its_own_unit_only(storage: Postgr
     assert await storage.commit(Unit(held, (), (bank.earn(held, 1),), durable=True)) == COMMITTED
 
 
-async def test_deadlocked_batches_of_two_processes_both_go_through(storage: PostgresStorage, postgres_url: str):
+async def test_deadlocked_batches_of_two_processes_both_go_through(storage: PostgresStorage, postgres_bank: str):
     one, two = bank.new(), bank.new()
     for of in (one, two):
         await storage.commit(Unit(None, (), (bank.open_account(of, 0, 0, 0),), durable=True))
-    other = await opened(postgres_url)
+    other = await opened(postgres_bank)
 
     nap = Statement(text("DO 'BEGIN PERFORM pg_sleep(0.2); END'"))
 
@@ -244,7 +247,9 @@ async def test_deadlocked_batches_of_two_processes_both_go_through(storage: Post
     await other.close()
 
 
-async def test_a_table_that_changed_under_a_prepared_statement(storage: PostgresStorage, postgres_url: str):
+async def test_a_table_that_changed_under_a_prepared_statement(postgres_url: str):
+    bank.create(postgres_url)
+    storage = await opened(postgres_url)
     every = Statement(text("SELECT * FROM seen"))
     guard = Guard(every(), expect=0, name="none")
     assert await storage.fetch(every()) == []
@@ -254,6 +259,7 @@ async def test_a_table_that_changed_under_a_prepared_statement(storage: Postgres
     assert await storage.fetch(every()) == []
     assert await storage.commit(Unit(None, (guard,), (bank.note_down("a"),), durable=True)) == COMMITTED
     assert await storage.fetch(every()) == [(1, "a", None)]
+    await storage.close()
 
 
 async def test_more_data_than_a_socket_takes_goes_both_ways(storage: PostgresStorage):

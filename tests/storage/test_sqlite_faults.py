@@ -21,9 +21,8 @@ def note(what: str, *, durable: bool = True) -> Unit:
 
 
 @pytest.fixture
-async def storage(sqlite_url: str):
-    bank.create(sqlite_url)
-    storage = open_storage(sqlite_url)
+async def storage(sqlite_bank: str):
+    storage = open_storage(sqlite_bank)
     assert isinstance(storage, SqliteStorage)
     await storage.open()
     yield storage
@@ -154,12 +153,12 @@ async def test_a_commit_that_fails_is_replayed_unit_by_unit(storage: SqliteStora
 @pytest.mark.promise(29)
 async def test_a_database_that_is_taken_away_is_missed(storage: SqliteStorage, path: Path):
     assert await storage.commit(note("a")) == COMMITTED
-    aside = path.rename(path.with_name("aside"))  # noqa: ASYNC240 - the loop has nothing else to do
+    aside = path.rename(path.with_name("aside"))
     with pytest.raises(StorageUnavailable, match="removed"):
         await storage.healthy()
     with pytest.raises(StorageUnavailable, match="removed"):
         await storage.commit(note("b"))
-    path.touch()  # noqa: ASYNC240 - the loop has nothing else to do
+    path.touch()
     with pytest.raises(StorageUnavailable, match="replaced"):
         await storage.healthy()
     aside.rename(path)
@@ -177,7 +176,7 @@ async def test_a_file_that_is_no_database_is_told_on_opening(tmp_path: Path):
 
 
 async def test_the_file_is_its_owners_alone_and_set_up_as_meant(storage: SqliteStorage, path: Path):
-    assert path.stat().st_mode & 0o777 == 0o600  # noqa: ASYNC240 - the loop has nothing else to do
+    assert path.stat().st_mode & 0o777 == 0o600
     for connection in (storage._writer._connection, connect(path)):
         assert connection is not None
         told = {
@@ -234,7 +233,7 @@ async def test_nothing_of_a_deleted_row_stays_on_disk(storage: SqliteStorage, pa
         Unit(None, (), (bank.add_entry(one, of, "done", secret, None, None, None, None),), durable=True)
     )
     await storage.scrub()
-    assert b"canary" in path.read_bytes()  # noqa: ASYNC240 - the loop has nothing else to do
+    assert b"canary" in path.read_bytes()
     await storage.commit(Unit(None, (), (bank.drop_entry(one),), durable=True))
     await storage.scrub()
     assert not [file.name for file in path.parent.iterdir() if b"canary" in file.read_bytes()]
