@@ -291,6 +291,12 @@ def test_the_hosts_own_name_does_not_come_through():
     assert Scrub(None, "https://gpu-7.rack.example/v1").failure(failure).fault.message == "*** is down"
 
 
+def test_a_short_key_masks_no_other_words():
+    failure = failure_in_stream({"message": "context x is text, key=x"})
+    assert Scrub(Secret("x"), "").failure(failure).fault.message == "context *** is text, key=***"
+    assert Scrub(None, "").failure(failure) == failure
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -165,10 +165,10 @@ def _sentence(status: int, complaint: Complaint) -> str:
     return f"The provider answered {status}{said}"
 
 
-def _details(status: int | None, complaint: Complaint) -> dict[str, Any]:
+def _details(status: int | None, complaint: Complaint) -> dict[str, Any] | None:
     details: dict[str, Any] = {} if status is None else {"upstream_status": status}
     if complaint.words:
         details["upstream_code"] = redacted(complaint.words[0])
     if complaint.param:
         details["param"] = redacted(complaint.param)
-    return details
+    return details or None

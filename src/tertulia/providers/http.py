@@ -13,6 +13,7 @@ from tertulia.providers.port import Dialect, Listed, Profile, Sink, Target, Upst
 from tertulia.providers.redaction import Scrub
 from tertulia.turn.request import Request
 
+_VERSIONS: Final = frozenset({"v1", "v1beta", "api"})
 _LIST_BYTES: Final = 8 * 1024 * 1024
 _LIST_LIMITS: Final = Limits(connect_s=10.0, idle_s=15.0, max_bytes=_LIST_BYTES)
 
@@ -98,4 +99,4 @@ class HttpProvider:
 def _joined(base_url: str, path: str) -> str:
     """Join an address and a path; a version that both name (`/v1`) stands once."""
     first = path.split("/", 2)[1]
-    return base_url.removesuffix(f"/{first}") + path
+    return (base_url.removesuffix(f"/{first}") if first in _VERSIONS else base_url) + path

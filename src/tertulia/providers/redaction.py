@@ -41,20 +41,28 @@ def redacted(text: str) -> str:
 class Scrub:
     """Takes the key in use and the host's name out of a failure; the start of the key is enough to recognise it."""
 
+    __slots__ = ("_base_url", "_key")
+
     def __init__(self, key: Secret | None, base_url: str) -> None:
         self._key = key
         self._base_url = base_url
 
     def failure(self, failure: Failure) -> Failure:
         """Give the failure without them."""
-        patterns = [re.escape(urlsplit(self._base_url).netloc)]
-        if self._key:
-            patterns.append(re.escape(self._key.reveal()[:_TELLING]) + r"\S*")
-        pattern = re.compile("|".join(filter(None, patterns)))
+        patterns = [re.escape(urlsplit(self._base_url).netloc), _key_pattern(self._key)]
+        pattern = re.compile("|".join(filter(None, patterns)) or r"(?!)")
         said = failure.fault
         details = {name: _masked(pattern, value) for name, value in (said.details or {}).items()}
         told = msgspec.structs.replace(said, message=_masked(pattern, said.message), details=details or None)
         return msgspec.structs.replace(failure, fault=told)
+
+
+def _key_pattern(key: Secret | None) -> str:
+    """Match a key by its start, in case the text was cut within it; a short one only as a word of its own."""
+    value = key.reveal() if key else ""
+    if len(value) < _TELLING:
+        return rf"(?<!\w){re.escape(value)}(?!\w)" if value else ""
+    return re.escape(value[:_TELLING]) + r"\S*"
 
 
 def _masked(pattern: re.Pattern[str], value: Any) -> Any:
