@@ -98,6 +98,7 @@ def routes(
                 answer=Completion,
                 answer_type="application/json, text/event-stream",
                 form="openai",
+                hidden=bool(base),
                 summary="Create a chat completion, whole or as a stream",
                 tags=_CHAT_TAGS,
                 parameters=(
@@ -113,6 +114,7 @@ def routes(
                 scope="read",
                 meter="none",
                 form="openai",
+                hidden=bool(base),
                 answer=ModelList,
                 summary="List the models that you may use",
                 tags=_CHAT_TAGS,
@@ -125,6 +127,7 @@ def routes(
                 scope="read",
                 meter="none",
                 form="openai",
+                hidden=bool(base),
                 answer=ModelObject,
                 summary="Show one model",
                 tags=_CHAT_TAGS,
