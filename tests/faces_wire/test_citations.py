@@ -36,6 +36,7 @@ NOTHING = {"groundingMetadata": {"searchEntryPoint": {}}}
     [
         ("openai", OWN, [OWN], [{"type": "url_citation", **URL}], ["https://a.example"]),
         ("openai", FILE, [FILE], [FILE], ["file-1"]),
+        ("openai", {"type": "reference", "reference_ids": [2]}, [], [], []),
         ("anthropic", PAGE, ["https://a.example"], ["https://a.example"], [PAGE]),
         ("anthropic", DOCUMENT, [], ["document-1"], [DOCUMENT]),
         ("gemini", GROUNDING, ["https://a.example"], ["https://a.example"], ["https://a.example"]),

@@ -1,13 +1,16 @@
 """Sources of an answer in the form of each dialect, whatever wire they came by."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from tertulia.turn.events import Citation
 
 Json = dict[str, Any]
+
+
+_KNOWN: Final = frozenset({"url_citation", "file_citation", "container_file_citation", "file_path"})
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -21,20 +24,18 @@ class Page(msgspec.Struct, frozen=True):
 def annotations(citation: Citation) -> list[Json]:
     """Write a source as annotations of Chat Completions: one, or for Gemini's grounding one for each page.
 
-    Pages of other wires get an empty span: they count in bytes, or say what they cite and not where. What is no web
-    page gives none, since typed clients know only `url_citation`: it goes into `citations` as it is.
+    Pages of other wires get an empty span: they count in bytes, or say what they cite and not where. What clients have
+    no type for gives none: it goes into `citations` as it is.
     """
     if citation.wire == "openai":
-        return [citation.data]
+        return [citation.data] if citation.data.get("type") in _KNOWN else []
     return [{"type": "url_citation", "url_citation": _span(page)} for page in pages(citation)]
 
 
 def response_annotations(citation: Citation) -> list[Json]:
     """Write a source as annotations of the Responses API, which have no inner object; documents are files there."""
     if citation.wire == "openai":
-        kind = citation.data.get("type")
-        inner = citation.data.get(kind) if isinstance(kind, str) else None
-        return [{"type": kind, **cast("Json", inner)} if isinstance(inner, dict) else citation.data]
+        return [{"type": note["type"], **_dict(note.get(note["type"]) or note)} for note in annotations(citation)]
     if citation.wire == "anthropic" and "document_index" in citation.data:
         return [_file_citation(citation.data)]
     return [{"type": "url_citation", **_span(page)} for page in pages(citation)]
