@@ -89,9 +89,18 @@ def prepare(dictionaries: Sequence[Dictionary], compile_: Compile) -> tuple[Prep
     return tuple(
         _prepared(rule, dictionary, compile_)
         for dictionary in dictionaries
-        for rule in sorted(dictionary.entries, key=lambda rule: rule.sort_order)
+        for rule in _ordered(dictionary)
         if rule.enabled and rule.pattern
     )
+
+
+def _ordered(dictionary: Dictionary) -> list[Rule]:
+    """Give the rules as they are applied, those that have no id yet named by their place."""
+    named = (
+        rule if rule.id else msgspec.structs.replace(rule, id=f"{dictionary.id or dictionary.name}.{index}")
+        for index, rule in enumerate(dictionary.entries)
+    )
+    return sorted(named, key=lambda rule: rule.sort_order)
 
 
 def _prepared(rule: Rule, dictionary: Dictionary, compile_: Compile) -> Prepared:

@@ -5,6 +5,7 @@ from files of other programs; a known one of the wrong type is an error that nam
 """
 
 import random
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar, cast, get_args
@@ -25,6 +26,7 @@ from tertulia.worldbooks.timed import TimedState, decode_state
 Tokenizer = Literal["", "whitespace", "characters"]
 _Shape = TypeVar("_Shape")
 _SCOPES: Final = cast("tuple[Scope, ...]", get_args(Scope))
+_PLACE: Final = re.compile(r"\$([^`]*)")
 _AFTER_THE_LIST: Final = 0.5  # what the dice show when the numbers given are used up
 
 
@@ -155,5 +157,6 @@ def _convert(raw: dict[str, Any], shape: type[_Shape], path: str) -> _Shape:
     try:
         return msgspec.convert(raw, shape)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        raise Invalid(message, path=f"{path}{place.removesuffix('`')}".lstrip(".") or path) from None
+        message, _, rest = str(error).partition(" - at `")
+        place = _PLACE.search(rest)
+        raise Invalid(message, path=f"{path}{place[1] if place else ''}".lstrip(".")) from None

@@ -30,8 +30,8 @@ class Reason(StrEnum):
     KEY_MISSING = "key_missing"  # none of its keys is in the scanned text
     SECONDARY_KEYS = "secondary_keys"  # the secondary keys say no
     EXCLUDED_KEYS = "excluded_keys"  # @@exclude_keys or @@additional_keys say no
-    GROUP_SCORE = "group_score"  # another of its group matched more keys
     GROUP_TAKEN = "group_taken"  # another of its group fired in an earlier sweep
+    GROUP_SCORE = "group_score"  # another of its group matched more keys
     GROUP_LOST = "group_lost"  # another of its group was sticky, prioritised or drawn
     PROBABILITY = "probability"  # lost its roll
     BUDGET = "budget"  # did not fit, or came after one that did not fit

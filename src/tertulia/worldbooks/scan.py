@@ -154,7 +154,7 @@ class Scan:
         if reason is None:
             reason = self._conditions.unkeyed(candidate) or self._keyed(candidate, sweep)
         if reason in FIRED:
-            candidate.reason = reason
+            candidate.how = reason
             return True
         candidate.blame(reason)
         return False
@@ -247,6 +247,7 @@ class Scan:
                 candidate.blame(Reason.BUDGET)
             elif self._fits_book(candidate):
                 candidate.active = True
+                candidate.reason = candidate.how
                 candidate.sweep = sweep.number
                 self.active.append(candidate)
         if self.settings.st_strict:

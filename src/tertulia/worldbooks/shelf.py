@@ -7,7 +7,7 @@ import msgspec
 
 from tertulia.worldbooks.index import Index, PreparedBook, Row, view_of
 from tertulia.worldbooks.pieces import Piece
-from tertulia.worldbooks.reasons import FIRED, STAGE, Reason
+from tertulia.worldbooks.reasons import STAGE, Reason
 from tertulia.worldbooks.settings import ScanSettings
 
 Scope = Literal["global", "chat", "persona", "character"]
@@ -28,9 +28,22 @@ class Candidate:
     """An entry that the scan has reason to look at; it changes as the scan goes on."""
 
     __slots__ = (
-        "active", "content", "cooling", "forced", "key", "mask", "out", "rank", "reason", "row", "shelf", "sticky",
-        "sweep", "tokens",
-    )  # fmt: skip
+        "active",
+        "content",
+        "cooling",
+        "forced",
+        "how",
+        "key",
+        "mask",
+        "out",
+        "rank",
+        "reason",
+        "row",
+        "shelf",
+        "sticky",
+        "sweep",
+        "tokens",
+    )
 
     def __init__(self, row: Row, shelf: "Shelf", rank: Rank) -> None:
         self.row = row
@@ -41,6 +54,7 @@ class Candidate:
         self.forced = False
         self.active = False
         self.out = False  # can never fire in this scan
+        self.how = Reason.KEY  # it was last taken
         self.reason: Reason | None = None
         self.key: int | None = None  # the number of the key that matched
         self.mask = 0  # of the pieces that it saw then
@@ -60,7 +74,7 @@ class Candidate:
 
     def blame(self, reason: Reason) -> None:
         """Say why the entry does not fire; what came further stays."""
-        if self.reason is None or STAGE[reason] >= STAGE[self.reason] or self.reason in FIRED:
+        if self.reason is None or STAGE[reason] >= STAGE[self.reason]:
             self.reason = reason
 
 

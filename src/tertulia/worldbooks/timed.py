@@ -5,12 +5,13 @@ in messages scanned. Changing an entry in any way changes its hash, and so break
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import msgspec
 
-from tertulia.worldbooks.entries import Entry, read_flag, read_json, read_text, read_whole
+from tertulia.worldbooks.entries import Entry, encode_entry, read_flag, read_json, read_text, read_whole
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -54,8 +55,8 @@ def timed_name(book: str, entry: Entry) -> str:
 
 def fingerprint(book: str, entry: Entry) -> str:
     """Hash the whole entry with its book's name."""
-    written = msgspec.json.encode((book, msgspec.to_builtins(entry)), order="deterministic")
-    return hashlib.blake2b(written, digest_size=8).hexdigest()
+    written = json.dumps((book, encode_entry(entry)), sort_keys=True, default=str)
+    return hashlib.blake2b(written.encode(), digest_size=8).hexdigest()
 
 
 def decode_state(raw: object) -> TimedState:

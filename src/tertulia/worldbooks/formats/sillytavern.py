@@ -1,5 +1,6 @@
 """SillyTavern's World Info files: `{entries: {"<uid>": {…}}}`; our own is the same with the book's settings."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
@@ -40,10 +41,11 @@ def _entries(raw: object) -> Iterator[Entry]:
 
 def write(book: Lorebook) -> Json:
     """Write a file that SillyTavern opens: uids are numbers there, others are kept under an extension."""
-    taken = {entry.uid for entry in book.entries if isinstance(entry.uid, int)}
-    free = iter(number for number in range(len(book.entries) + len(taken) + 1) if number not in taken)
+    distinct = numbered(book.entries)
+    taken = {entry.uid for entry in distinct if isinstance(entry.uid, int)}
+    free = (number for number in itertools.count() if number not in taken)
     entries: Json = {}
-    for entry in book.entries:
+    for entry in distinct:
         written = entry
         if not isinstance(entry.uid, int):
             extensions = {**entry.extensions, KEPT_UID: entry.uid}
