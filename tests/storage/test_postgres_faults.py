@@ -1,6 +1,8 @@
 """What Postgres alone can suffer: servers that go away, connections that break in the middle, foreign locks."""
 
 import asyncio
+import os
+import signal
 import time
 
 import psycopg
@@ -259,6 +261,31 @@ async def test_a_table_that_changed_under_a_prepared_statement(postgres_url: str
     assert await storage.fetch(every()) == []
     assert await storage.commit(Unit(None, (guard,), (bank.note_down("a"),), durable=True)) == COMMITTED
     assert await storage.fetch(every()) == [(1, "a", None)]
+    await storage.close()
+
+
+async def test_a_server_that_falls_silent_is_given_up(postgres_bank: str, postgres_cluster: Cluster, impatient):
+    storage = await opened(postgres_bank)
+    ((pid,),) = postgres_cluster.execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'tertulia' AND query LIKE '%LISTEN%'"
+    )
+    assert await storage.commit(note("before")) == COMMITTED
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StorageUnavailable):
+            await storage.commit(note("silence"))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert await storage.commit(note("after")) == COMMITTED
+    assert [what for _, what in await storage.fetch(bank.seen_in_order())] == ["before", "after"]
+    await storage.close()
+
+
+async def test_a_unit_may_take_longer_than_a_silence_may(postgres_bank: str, impatient):
+    storage = await opened(postgres_bank)
+    nap = Statement(text("SELECT 1 FROM pg_sleep(0.003)"))
+    assert await storage.commit(Unit(None, (), (bank.note_down("a"), *(nap() for _ in range(500))), True)) == COMMITTED
+    assert [what for _, what in await storage.fetch(bank.seen_in_order())] == ["a"]
     await storage.close()
 
 

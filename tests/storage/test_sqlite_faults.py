@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -148,6 +149,27 @@ async def test_a_commit_that_fails_is_replayed_unit_by_unit(storage: SqliteStora
     assert isinstance(outcomes[0], StorageUnavailable)  # alone, it failed again
     assert outcomes[1:] == [COMMITTED] * 4
     assert [what for _, what in await storage.fetch(bank.seen_in_order())] == ["1", "2", "3", "4"]
+
+
+async def test_nobody_waits_for_ever_behind_a_disk_that_hangs(storage: SqliteStorage, monkeypatch):
+    monkeypatch.setattr(backlog, "PATIENCE", 0.1)
+    writer, hanging = storage._writer, threading.Event()
+    real = writer._commit
+
+    def hang() -> None:
+        hanging.wait(30)
+        real()
+
+    monkeypatch.setattr(writer, "_commit", hang)
+    first = storage.commit(note("a"))
+    while not writer._committing:
+        await asyncio.sleep(0)
+    with pytest.raises(StorageUnavailable, match="disk"):
+        await storage.commit(note("b"))
+    hanging.set()
+    assert await first == COMMITTED
+    assert await storage.commit(note("c")) == COMMITTED
+    assert [what for _, what in await storage.fetch(bank.seen_in_order())] == ["a", "c"]
 
 
 @pytest.mark.promise(29)

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, event
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
-type_of_subject = Literal["erase", "pseudonym", "keep"]
+Fate = Literal["erase", "pseudonym", "keep"]
 
 metadata: Final = MetaData()
 """The schema of the whole product; each room's `rows.py` declares its tables on it."""
@@ -77,7 +77,7 @@ def _lay_out(table: Table, parent: MetaData) -> None:
         options["with_rowid"] = False
 
 
-def subject(fate: type_of_subject) -> dict[str, Any]:
+def subject(fate: Fate) -> dict[str, Any]:
     """Say in `Column(info=…)` what becomes of the column when its person is erased.
 
     `erase`: goes with the row or is emptied; `pseudonym`: keeps the id of a row that is gone; `keep`: stays.

@@ -76,10 +76,19 @@ class Answer:
 class Line:
     """Made by `Line.connect`. One exchange at a time."""
 
-    def __init__(self, connection: AsyncConnection[Any], on_notice: OnNotice | None, on_lost: OnLost | None) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection[Any],
+        patience: float | None,
+        on_notice: OnNotice | None,
+        on_lost: OnLost | None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self._pg = connection.pgconn
+        self._patience = patience
+        self._heard = False
+        self._watching: asyncio.TimerHandle | None = None
         self._on_notice = on_notice
         self._on_lost = on_lost
         self._prepared: dict[PostgresForm, bytes] = {}
@@ -96,8 +105,19 @@ class Line:
         self._loop.add_reader(self._socket, self._readable)
 
     @classmethod
-    async def connect(cls, url: str, on_notice: OnNotice | None = None, on_lost: OnLost | None = None) -> "Line":
-        """Connect; `on_notice` is given the process id of each NOTIFY's sender. Raises `LineLost`."""
+    async def connect(
+        cls,
+        url: str,
+        *,
+        patience: float | None = None,
+        on_notice: OnNotice | None = None,
+        on_lost: OnLost | None = None,
+    ) -> "Line":
+        """Connect; raises `LineLost`.
+
+        `patience` is for how many seconds an exchange may go without a byte either way before the line is given up;
+        `on_notice` is given the process id of each NOTIFY's sender.
+        """
         try:
             connection = await AsyncConnection.connect(
                 url,
@@ -109,7 +129,7 @@ class Line:
             )
         except OperationalError as error:
             raise LineLost(str(error).splitlines()[0]) from None
-        return cls(connection, on_notice, on_lost)
+        return cls(connection, patience, on_notice, on_lost)
 
     @property
     def backend(self) -> int:
@@ -124,7 +144,7 @@ class Line:
         """
         if self.lost:
             raise LineLost
-        self._done = self._loop.create_future()
+        done = self._done = self._loop.create_future()
         self._answers = []
         self._fault = None
         try:
@@ -135,9 +155,15 @@ class Line:
         except OperationalError:
             self.close()
         except BaseException:
+            self._done = None
             self.close()  # half a pipeline is of no use to anybody
             raise
-        return await self._done
+        self._watch()
+        try:
+            return await done
+        finally:
+            if self._watching is not None:
+                self._watching.cancel()
 
     def close(self) -> None:
         """Disconnect; an exchange under way raises `LineLost`."""
@@ -182,13 +208,26 @@ class Line:
             self._loop.remove_writer(self._socket)
         self._writing = unsent
 
+    def _watch(self) -> None:
+        if self._patience is not None:
+            self._heard = False
+            self._watching = self._loop.call_later(self._patience, self._look)
+
+    def _look(self) -> None:
+        if self._heard:
+            self._watch()
+        else:
+            self.close()
+
     def _writable(self) -> None:
+        self._heard = True
         try:
             self._flush()
         except OperationalError:
             self.close()
 
     def _readable(self) -> None:
+        self._heard = True
         try:
             self._pg.consume_input()
             self._collect()

@@ -144,11 +144,10 @@ class PostgresWriter:
     async def _run(self, batch: Batch) -> None:
         started = perf_counter()
         try:
-            async with asyncio.timeout(PATIENCE):
-                await batch.run()
+            await batch.run()
         except Guilty as guilty:
             await self._undo(batch, guilty)
-        except (LineLost, TimeoutError):
+        except LineLost:
             self._hang_up()
             self._broken(batch)
         except Exception as error:  # noqa: BLE001 - a fault of ours ends its batch, not all writing
@@ -170,9 +169,8 @@ class PostgresWriter:
     async def _undo(self, batch: Batch, guilty: Guilty) -> None:
         """Roll back; the innocent run again together, the guilty by itself, unless it was already."""
         try:
-            async with asyncio.timeout(PATIENCE):
-                await batch.roll_back()
-        except (LineLost, Guilty, TimeoutError):
+            await batch.roll_back()
+        except (LineLost, Guilty):
             self._hang_up()
         if isinstance(guilty.cause, Fault) and is_stale(guilty.cause):
             self._hang_up()
@@ -205,9 +203,8 @@ class PostgresWriter:
     async def _resolve(self, line: Line, doubt: _Doubt) -> None:
         """Ask what became of a COMMIT (PostgreSQL manual, `pg_xact_status`)."""
         try:
-            async with asyncio.timeout(PATIENCE):
-                answers = await line.exchange([query(_FATE(doubt.batch.xid))])
-        except (LineLost, Fault, TimeoutError):
+            answers = await line.exchange([query(_FATE(doubt.batch.xid))])
+        except (LineLost, Fault):
             self._hang_up()
             return
         fate = answers[0].rows()[0][0]
@@ -247,10 +244,11 @@ class PostgresWriter:
     async def _dial(self) -> Line | None:
         line: Line | None = None
         try:
-            async with asyncio.timeout(PATIENCE):
-                line = await Line.connect(self._url, self._noticed, self._something.set)
-                await line.exchange(_SESSION)
-        except (LineLost, Fault, TimeoutError) as error:
+            line = await Line.connect(
+                self._url, patience=PATIENCE, on_notice=self._noticed, on_lost=self._something.set
+            )
+            await line.exchange(_SESSION)
+        except (LineLost, Fault) as error:
             if line is not None:
                 line.close()
             self.trouble = StorageUnavailable(f"{_AWAY} {error}".strip())

@@ -107,6 +107,7 @@ class SqliteStorage:
         while True:
             await asyncio.sleep(_TICK)
             self._writer.look_outside()
+            self._writer.expire_stalled()
             with contextlib.suppress(StorageUnavailable):  # units and `healthy` tell it to somebody
                 self._writer.require_file()
             await self._checkpointer.tick()

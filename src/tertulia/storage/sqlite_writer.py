@@ -27,6 +27,7 @@ _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.025
 _STATEMENTS: Final = 512
 _GONE: Final = "The database file was removed or replaced under the running server. Stop it, put the file back, start."
+_STALLED: Final = "The disk has not ended a write for too long."
 _LOCKED: Final = "Another program has held the lock of the database for too long."
 
 Batch = list[tuple[Entry, Outcome]]
@@ -96,6 +97,11 @@ class SqliteWriter:
         self._gone = gone
         if gone:
             raise StorageUnavailable(_GONE)
+
+    def expire_stalled(self) -> None:
+        """Let no unit wait for ever behind a COMMIT that the disk does not end."""
+        if self._committing:
+            self._backlog.expire(_STALLED)
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None]:

@@ -25,7 +25,8 @@ class Unit(msgspec.Struct, frozen=True):
     `key` names what the guards and writes depend on: units of one key commit in the order in which they were given,
     and each sees what those before it wrote; between units of different keys nothing is promised. None: depends on
     nothing. A durable unit is synced (it survives the power cut); another survives the death of the process.
-    Only the last guard may write, so that a refused unit leaves nothing behind.
+    Only the last guard may write, so that a refused unit leaves nothing behind. A unit is never split: on SQLite its
+    statements run on the loop in one go (some 5 µs each), so that whoever has thousands of rows makes several units.
     """
 
     key: Hashable
