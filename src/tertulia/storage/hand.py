@@ -11,7 +11,7 @@ Done = Callable[[Exception | None], None]
 class Hand:
     """Runs one job after another on its own thread and reports to the loop.
 
-    An executor would do, at three times the cost a job: its futures are made for threads on both sides.
+    An executor would do, at a quarter more CPU a job (measured: 39 µs against 31), on the path of every answer.
     """
 
     def __init__(self, name: str) -> None:
