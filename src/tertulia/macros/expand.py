@@ -13,10 +13,21 @@ from typing import Final
 
 from tertulia.macros.context import Context
 from tertulia.macros.library import LIBRARY, TRIM, Call, Definition, opens
-from tertulia.macros.syntax import MAX_DEPTH, Closing, Macro, Node, Nodes, Text, Variable, may_expand, modernised, parse
+from tertulia.macros.syntax import (
+    MAX_DEPTH,
+    MAX_MACROS,
+    Closing,
+    Macro,
+    Node,
+    Nodes,
+    Text,
+    Variable,
+    may_expand,
+    modernised,
+    parse,
+)
 from tertulia.macros.variables import Store, compare, is_false
 
-_MAX_MACROS: Final = 10_000
 _MAX_RESULTS: Final = 1 << 20
 _TRIMMED: Final = re.compile(f"(?:\r?\n)*{TRIM}(?:\r?\n)*")
 _ESCAPED: Final = re.compile(r"\\([{}])")
@@ -74,7 +85,7 @@ class _Pass:
         self._world = world
         self._text = text
         self._original = original
-        self._macros = _MAX_MACROS
+        self._macros = MAX_MACROS
         self._room = _MAX_RESULTS
         self._trims = False
 

@@ -11,8 +11,11 @@ from typing import Final
 import msgspec
 
 MAX_DEPTH: Final = 64
+MAX_MACROS: Final = 10_000
 
-_BRACES: Final = re.compile(r"\\[{}]|\{\{|\}\}")
+_MAX_BRACES: Final = 100_000
+_MAX_ARGUMENTS: Final = 1000
+_BRACES: Final = re.compile(r"(?:\\[{}])+|\{\{|\}\}")
 _HEAD: Final = re.compile(r"\s*([!?~>#\s]*)(///|//|/?[A-Za-z][\w-]*)")
 _VARIABLE: Final = re.compile(
     r"\s*[!?~>#\s]*([.$])\s*([A-Za-z](?:[\w-]*\w)?)\s*"
@@ -88,11 +91,15 @@ def may_expand(text: str) -> bool:
 
 
 def parse(text: str, opens: Opens) -> Nodes:
-    """Read a text; `opens` says whether a macro of this name, with so many arguments, can take a scoped body."""
+    """Read a text; `opens` says whether a macro of this name, with so many arguments, can take a scoped body.
+
+    What follows the ten-thousandth opening is text, as is what follows 100,000 braces of any kind.
+    """
     frames: list[tuple[int, list[Node]]] = [(0, [])]
-    done = at = 0
-    while found := _BRACES.search(text, at):
+    done = at = opened = seen = 0
+    while opened <= MAX_MACROS and seen < _MAX_BRACES and (found := _BRACES.search(text, at)):
         at = found.end()
+        seen += 1
         opening = found[0] == "{{"
         if opening and text.startswith("{", at):
             at = found.start() + 1  # of three braces the first stands for itself
@@ -101,6 +108,7 @@ def parse(text: str, opens: Opens) -> Nodes:
             continue
         _append(frames[-1][1], text[done : found.start()])
         done = at
+        opened += opening
         if opening:
             frames.append((found.start(), []))
         else:
@@ -188,13 +196,13 @@ def _separator(name: str, rest: str, *, more: bool) -> tuple[str | None, str]:
 
 
 def _split(nodes: list[Node]) -> list[list[Node]]:
-    """Cut a list of arguments at the colons of its own level."""
+    """Cut a list of arguments at the colons of its own level; no macro takes more than a thousand."""
     parts: list[list[Node]] = [[]]
     for node in nodes:
         if not isinstance(node, Text):
             parts[-1].append(node)
             continue
-        first, *others = node.text.split("::")
+        first, *others = node.text.split("::", max(_MAX_ARGUMENTS - len(parts) + 1, 0))
         _append(parts[-1], first)
         for other in others:
             parts.append([])
@@ -215,7 +223,9 @@ def _paired(nodes: list[Node], opens: Opens) -> Nodes:
             waiting.setdefault(node.name, []).append(len(out))
         elif isinstance(node, Closing) and (place := _opening(waiting, node.name, len(out))) is not None:
             depth = 1 + max(depths[place:])
-            if depth <= MAX_DEPTH:
+            if depth > MAX_DEPTH:
+                waiting.clear()  # what began before would be deeper still
+            else:
                 node = _scoped(out[place], tuple(out[place + 1 :]), node)  # noqa: PLW2901 - the pair takes its place
                 del out[place:], depths[place:]
         out.append(node)
