@@ -74,6 +74,7 @@ LATER: Final = frozenset(
 LATER_KEYS: Final = {
     "chat": frozenset({"history_messages", "events_kept_h", "default_character"}),
     "logging": frozenset({"file", "rotate_mb", "keep", "payloads"}),
+    "queue": frozenset({"max_running"}),
 }
 """The same, of sections that it knows."""
 _OFF: Final = {"limits": "enabled", "credits": "enforce", "moderation": "enabled"}
@@ -123,12 +124,15 @@ def _take_later(tree: Tree) -> list[str]:
 def _decode(kind: type[Any], value: Any) -> Any:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise msgspec.ValidationError("Expected `str`")
+    raise TypeError("Expected `str`")
 
 
 def _faults(settings: Settings) -> Iterator[tuple[str, str]]:
     """Find what the types let pass: the place, and what is wrong there."""
     yield from _wild_numbers(settings, "")
+    for name in StreamingSettings.__struct_fields__:
+        if not getattr(settings.streaming, name):
+            yield f"streaming.{name}", "0 would end every answer at once"
     names = [provider.name for provider in settings.providers]
     for n, name in enumerate(names):
         if name in names[:n]:

@@ -2,10 +2,16 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from tertulia.kernel.errors import Invalid, Kind, TertuliaError
+
+
+_CHARACTER: Final = "character:"
+_COMPARED: Final = 1000
+"""Names that one is compared with to find near ones: ten milliseconds of work."""
 
 
 class ModelNotFound(TertuliaError):
@@ -47,12 +53,16 @@ def resolve(asked: str | None, catalogue: Catalogue, *, api_provider: str | None
 
     Raises `ModelNotFound` with near names, `Invalid` where `api_provider` contradicts the name's own prefix.
     """
-    if not asked or catalogue.enforce_default:
+    if catalogue.enforce_default:
+        asked, api_provider = None, None
+    if not asked:
         asked = catalogue.default_model
         if not asked:
             raise ModelNotFound(
                 "No model was asked for and none is the default. Set `default_model` in tertulia.toml, or name a model."
             )
+    if asked.startswith(_CHARACTER):
+        raise ModelNotFound("This version plays no characters. Name a model; GET /v1/models lists what there is.")
     if api_provider:
         return (_at_provider(asked, api_provider, catalogue),)
     if asked in catalogue.aliases:
@@ -102,7 +112,7 @@ def _checked(name: ModelName, catalogue: Catalogue) -> ModelName:
 def _near(asked: str, catalogue: Catalogue) -> str:
     names = [f"{provider}/{model}" for provider, models in catalogue.listed.items() for model in models]
     names += [model for models in catalogue.listed.values() for model in models] + list(catalogue.aliases)
-    near = difflib.get_close_matches(asked[:200], names[:5000], n=3, cutoff=0.5)
+    near = difflib.get_close_matches(asked[:200], names[:_COMPARED], n=3, cutoff=0.5)
     if near:
         return f" Did you mean {' or '.join(near)}?"
     return " GET /v1/models lists what there is." if names else " No provider lists any model; see tertulia.toml."

@@ -8,10 +8,12 @@ from typing import Any, Final, final
 
 import msgspec
 
-from tertulia.kernel.money import NANO
+from tertulia.kernel.money import NANO, parse_credits
 from tertulia.turn.usage import Usage
 
 _MILLION: Final = 1_000_000
+_MOST: Final = NANO * NANO  # a billion credits: only a provider that miscounts gets there
+_KEPT: Final = 10_000
 
 
 class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,7 +43,7 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
 
     def cost(self, usage: Usage) -> int:
-        """Price a usage in nano-credits, rounded half up once."""
+        """Price a usage in nano-credits, rounded half up once; what a database could not hold is cut off."""
         at = usage.prompt
         cached = min(usage.cached, usage.prompt)
         written = min(usage.cache_write, usage.prompt - cached)
@@ -51,7 +53,7 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
         total += written * (self.cache_write or self.prompt).at(at)
         total += (usage.completion - reasoned) * self.completion.at(at)
         total += reasoned * (self.reasoning or self.completion).at(at)
-        return (total + _MILLION // 2) // _MILLION + self.request
+        return min((total + _MILLION // 2) // _MILLION + self.request, _MOST)
 
 
 FREE: Final = Price(Rate(0), Rate(0), source="local")
@@ -76,23 +78,13 @@ def price_of_setting(setting: PriceSetting) -> Price:
         cached=_configured(setting.cached) if setting.cached is not None else None,
         cache_write=_configured(setting.cache_write) if setting.cache_write is not None else None,
         reasoning=_configured(setting.reasoning) if setting.reasoning is not None else None,
-        request=_nano(setting.request),
+        request=parse_credits(setting.request),
         source="configured",
     )
 
 
 def _configured(text: str) -> Rate:
-    return Rate(_nano(text) * 1000)
-
-
-def _nano(text: str) -> int:
-    try:
-        value = Decimal(text)
-    except ArithmeticError:
-        raise ValueError(f"{text!r} is not a decimal number") from None
-    if not value.is_finite() or value < 0 or value > 1_000_000:
-        raise ValueError(f"{text!r} must be between 0 and 1000000")
-    return int((value * NANO).to_integral_value())
+    return Rate(parse_credits(text) * 1000)
 
 
 @final
@@ -126,6 +118,8 @@ class Prices:
         """Give the price of a model; None where nobody has said one."""
         key = (provider, model)
         if key not in self._known:
+            if len(self._known) >= _KEPT:  # callers may name any model, and are not to fill the memory with them
+                self._known.clear()
             self._known[key] = self._find(provider, model)
         return self._known[key]
 
