@@ -7,7 +7,7 @@ from typing import Final, final
 import msgspec
 
 from tertulia.identity import rows
-from tertulia.identity.keys import SCOPES, digest
+from tertulia.identity.keys import SCOPES, SCOPES_OF, digest
 from tertulia.identity.principal import Principal, Unauthenticated
 from tertulia.identity.users import User
 from tertulia.kernel.clock import now_us
@@ -31,6 +31,7 @@ class Credentials:
         self._admin = Principal(admin.id, admin.name, "admin", SCOPES)
         self._admin_digest = digest(admin_key.reveal()) if admin_key else None
         self._kept: OrderedDict[bytes, tuple[Principal, int]] = OrderedDict()
+        self._forgotten = 0
 
     def cached(self, credential: str) -> Principal | None:
         """Answer from memory; None where it is not there or its time is over."""
@@ -47,6 +48,7 @@ class Credentials:
         key = digest(credential)
         if self._admin_digest is not None and hmac.compare_digest(key, self._admin_digest):
             return self._keep(key, self._admin, None)
+        forgotten = self._forgotten
         found = await self._storage.fetch(rows.key_by_digest(key))
         if not found:
             raise Unauthenticated("invalid_credential")
@@ -55,11 +57,15 @@ class Credentials:
             raise Unauthenticated("invalid_credential")
         if expires_at is not None and expires_at <= now_us():
             raise Unauthenticated("expired_credential")
-        allowed = frozenset(msgspec.json.decode(scopes, type=list[str]))
-        return self._keep(key, Principal(user_id, name, role, allowed, key_id), expires_at)
+        allowed = SCOPES_OF[role].intersection(msgspec.json.decode(scopes, type=list[str]))
+        principal = Principal(user_id, name, role, allowed, key_id)
+        if forgotten != self._forgotten:  # what was read may be older than what made us forget
+            return principal
+        return self._keep(key, principal, expires_at)
 
     def forget(self) -> None:
         """Drop what is kept: it may have changed."""
+        self._forgotten += 1
         self._kept.clear()
 
     def _keep(self, key: bytes, principal: Principal, expires_at: int | None) -> Principal:

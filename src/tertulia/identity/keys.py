@@ -1,13 +1,14 @@
 """API keys: made once, shown once, stored as a digest."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from tertulia.identity import rows
+from tertulia.identity.principal import Role
 from tertulia.identity.users import NoSuchUser, find_user
 from tertulia.kernel.clock import now_us
 from tertulia.kernel.errors import Invalid
@@ -20,11 +21,12 @@ SCOPES: Final = frozenset(
     {"chat", "read", "characters", "jobs", "bot", "supervise", "admin", "priority:high", "priority:critical"}
 )
 DEFAULT_SCOPES: Final = frozenset({"chat", "read", "characters", "jobs"})
-_SCOPES_OF: Final = {
+SCOPES_OF: Final[Mapping[Role, frozenset[str]]] = {
     "user": SCOPES - {"bot", "supervise", "admin", "priority:high", "priority:critical"},
     "supervisor": SCOPES - {"bot", "admin"},
     "admin": SCOPES,
 }
+"""What a credential may do at most, by the role that its owner has now."""
 
 
 def digest(credential: str) -> bytes:
@@ -43,7 +45,7 @@ async def create_key(storage: Storage, *, user_name: str, name: str, scopes: Ite
     wanted = frozenset(scopes) or DEFAULT_SCOPES
     if unknown := wanted - SCOPES:
         raise Invalid(f"No scope is called {min(unknown)!r}; there are: {', '.join(sorted(SCOPES))}.")
-    if beyond := wanted - _SCOPES_OF[owner.role]:
+    if beyond := wanted - SCOPES_OF[owner.role]:
         raise Invalid(f"A {owner.role} may not have the scope {min(beyond)!r}.")
     text = PREFIX + secrets.token_urlsafe(32)
     row = rows.insert_key(
