@@ -1,8 +1,9 @@
 import msgspec
 import pytest
 
-from tertulia.asgi.problem import STATUS, answer_to, body_of, form_of_path, status_of
+from tertulia.asgi.problem import answer_to, body_of, form_of_path, status_of
 from tertulia.kernel.errors import Invalid, Kind, NotFound, TertuliaError
+from tertulia.wire.statuses import STATUS, anthropic_type, openai_type
 
 
 def error(kind: Kind, code: str, message: str = "why", **more) -> TertuliaError:
@@ -22,7 +23,15 @@ def test_every_kind_has_a_status():
 
 @pytest.mark.parametrize(("code", "status"), sorted(STATUS.items()))
 def test_a_code_has_its_status_whatever_its_kind(code: str, status: int):
-    assert status_of(error(Kind.INTERNAL, code), "tertulia") == status
+    assert status_of(error(Kind.INTERNAL, code), "openai") == status
+    assert status_of(error(Kind.INTERNAL, code), "tertulia") == (422 if code == "invalid" else status)
+
+
+@pytest.mark.parametrize(("code", "status"), sorted(STATUS.items()))
+def test_an_error_that_is_raised_and_one_that_a_stream_ends_with_have_one_type(code: str, status: int):
+    made = error(Kind.INTERNAL, code)
+    assert body_of(made, "openai", "r")["error"]["type"] == openai_type(status)
+    assert body_of(made, "anthropic", "r")["error"]["type"] == anthropic_type(status)
 
 
 def test_invalid_is_400_on_the_faces_of_others_and_the_other_codes_of_422_are_not():

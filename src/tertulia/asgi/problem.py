@@ -1,4 +1,4 @@
-"""Errors on the wire: the one file that turns kinds and codes into statuses and forms (HTTP contract, Errors)."""
+"""Errors on the wire: kinds and codes become statuses, headers and the forms of the faces (HTTP contract, Errors)."""
 
 import math
 from collections.abc import Mapping
@@ -10,66 +10,10 @@ from tertulia.asgi.exchange import JSON, Answer
 from tertulia.asgi.route import Form
 from tertulia.asgi.wire import Header
 from tertulia.kernel.errors import Kind, TertuliaError
+from tertulia.wire import statuses
 
-STATUS: Final[Mapping[str, int]] = {
-    "malformed_json": 400,
-    "malformed_request": 400,
-    "invalid_event_id": 400,
-    "unknown_tool": 400,
-    "unsupported_parameter": 400,
-    "context_length_exceeded": 400,
-    "content_blocked": 400,
-    "provider_not_configured": 400,
-    "missing_credential": 401,
-    "invalid_credential": 401,
-    "expired_credential": 401,
-    "insufficient_credits": 402,
-    "forbidden": 403,
-    "csrf": 403,
-    "model_not_allowed": 403,
-    "plan_forbids": 403,
-    "content_held": 403,
-    "not_found": 404,
-    "model_not_found": 404,
-    "generation_expired": 404,
-    "nothing_live": 404,
-    "method_not_allowed": 405,
-    "request_timeout": 408,
-    "version_conflict": 409,
-    "turn_in_progress": 409,
-    "character_mismatch": 409,
-    "idempotency_in_progress": 409,
-    "idempotency_unknown": 409,
-    "name_taken": 409,
-    "limit_reached": 409,
-    "legal_hold": 409,
-    "not_running": 409,
-    "link_used": 410,
-    "body_too_large": 413,
-    "attachment_too_large": 413,
-    "uri_too_long": 414,
-    "unsupported_media_type": 415,
-    "host_not_allowed": 421,
-    "invalid": 422,
-    "idempotency_key_reused": 422,
-    "missing_character_data": 422,
-    "rate_limited": 429,
-    "concurrency_limited": 429,
-    "quota_exceeded": 429,
-    "queue_full": 429,
-    "headers_too_large": 431,
-    "internal": 500,
-    "upstream_error": 502,
-    "upstream_truncated": 502,
-    "upstream_invalid": 502,
-    "interrupted": 502,
-    "overloaded": 503,
-    "provider_unavailable": 503,
-    "storage_unavailable": 503,
-    "draining": 503,
-    "upstream_timeout": 504,
-}
-"""Every code of the contract, and its status; `invalid` is 400 on the OpenAI and Anthropic faces."""
+STATUS: Final[Mapping[str, int]] = statuses.STATUS | {"invalid": 422}
+"""Every code of the contract, and its status on our own faces; others' have `invalid` as 400."""
 
 _STATUS_OF_KIND: Final[Mapping[Kind, int]] = {
     Kind.MALFORMED: 400,
@@ -89,22 +33,6 @@ _STATUS_OF_KIND: Final[Mapping[Kind, int]] = {
     Kind.UPSTREAM: 502,
     Kind.UNAVAILABLE: 503,
     Kind.UPSTREAM_TIMEOUT: 504,
-}
-_OPENAI_TYPE: Final[Mapping[int, str]] = {
-    401: "authentication_error",
-    402: "insufficient_quota",
-    403: "permission_error",
-    429: "rate_limit_error",
-}
-_ANTHROPIC_TYPE: Final[Mapping[int, str]] = {
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
 }
 _ESCAPES: Final = ((b"&", b"\\u0026"), (b"<", b"\\u003c"), (b">", b"\\u003e"))
 _WAIT: Final = frozenset({429, 503})
@@ -129,9 +57,8 @@ def form_of_path(path: str) -> Form:
 
 def status_of(error: TertuliaError, form: Form) -> int:
     """Give the HTTP status of an error on a face."""
-    if error.code == "invalid":
-        return 422 if form == "tertulia" else 400
-    return STATUS.get(error.code) or _STATUS_OF_KIND[error.kind]
+    known = STATUS if form == "tertulia" else statuses.STATUS
+    return known.get(error.code) or _STATUS_OF_KIND[error.kind]
 
 
 def body_of(error: TertuliaError, form: Form, request_id: str) -> dict[str, Any]:
@@ -177,15 +104,13 @@ def _paid_for(error: TertuliaError, status: int) -> bool:
 
 
 def _openai(error: TertuliaError, request_id: str) -> dict[str, Any]:
-    status = status_of(error, "openai")
-    kind = _OPENAI_TYPE.get(status) or ("server_error" if status >= 500 else "invalid_request_error")
+    kind = statuses.openai_type(status_of(error, "openai"))
     written = {"message": error.message, "type": kind, "param": _param(error), "code": error.code}
     return {**_with_details(written, error), "request_id": request_id}
 
 
 def _anthropic(error: TertuliaError) -> dict[str, Any]:
-    status = status_of(error, "anthropic")
-    kind = _ANTHROPIC_TYPE.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
+    kind = statuses.anthropic_type(status_of(error, "anthropic"))
     return _with_details({"type": kind, "message": error.message, "code": error.code}, error)
 
 

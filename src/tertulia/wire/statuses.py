@@ -1,7 +1,6 @@
 """The status of each error code (HTTP contract, Errors), and the types that the dialects derive from it.
 
-Errors that are raised carry a kind, which `asgi.problem` turns into a status. What a stored or running generation ended
-with is only a code, so the way from codes is here.
+The one table: `asgi.problem` looks raised errors up in it, the dialects what a generation ended with, which is a code.
 """
 
 from typing import Final
@@ -42,7 +41,6 @@ _BY_STATUS: Final[dict[int, tuple[str, ...]]] = {
     422: ("idempotency_key_reused", "missing_character_data"),
     429: ("rate_limited", "concurrency_limited", "quota_exceeded", "queue_full"),
     431: ("headers_too_large",),
-    499: ("client_gone",),
     500: ("internal",),
     502: ("upstream_error", "upstream_truncated", "upstream_invalid", "interrupted"),
     503: ("overloaded", "provider_unavailable", "storage_unavailable", "draining"),
@@ -50,7 +48,7 @@ _BY_STATUS: Final[dict[int, tuple[str, ...]]] = {
 }
 
 STATUS: Final = {code: status for status, codes in _BY_STATUS.items() for code in codes}
-"""Statuses as the OpenAI and Anthropic faces give them; `invalid` is 422 on the others."""
+"""Every code of the contract. Statuses are as the OpenAI and Anthropic faces give them; `invalid` is 422 elsewhere."""
 
 _OPENAI: Final = {
     401: "authentication_error",
@@ -64,7 +62,6 @@ _ANTHROPIC: Final = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
-    409: "conflict_error",
     413: "request_too_large",
     429: "rate_limit_error",
     503: "overloaded_error",
