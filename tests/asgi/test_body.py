@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.asgi.body import JsonBody, MalformedJson, convert, require_shallow
+from tertulia.asgi.body import JsonBody, convert, require_shallow
 from tertulia.kernel.errors import Invalid
+from tertulia.wire.document import MalformedJson
 
 
 class Message(msgspec.Struct, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ import msgspec
 
 from tertulia.asgi.exchange import Exchange
 from tertulia.kernel.errors import Invalid, Kind, TertuliaError
+from tertulia.wire.document import MalformedJson
 
 T = TypeVar("T")
 
@@ -20,13 +21,6 @@ _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _OPEN: Final = ord("[")
 _MAX_BRACKETS: Final = 2_000_000
 """Two million brackets are beyond any honest body of 32 MiB; as objects they would be hundreds of megabytes."""
-
-
-class MalformedJson(TertuliaError):
-    """The body is no JSON, or nested too deeply to be taken."""
-
-    kind = Kind.MALFORMED
-    code = "malformed_json"
 
 
 class UnsupportedMedia(TertuliaError):
