@@ -2,6 +2,8 @@ import msgspec
 import pytest
 
 from tertulia.asgi.settings import RequestSettings, ServerSettings
+from tertulia.faces.openai.decode import decode_chat
+from tertulia.kernel.errors import Invalid
 
 
 def test_the_defaults_are_those_of_the_contract():
@@ -30,6 +32,13 @@ def test_the_defaults_are_those_of_the_contract():
 def test_what_means_nothing_is_refused_by_name(values: dict[str, object], why: str):
     with pytest.raises(msgspec.ValidationError, match=why):
         msgspec.convert(values, ServerSettings)
+
+
+def test_the_sizes_that_are_set_are_the_ones_that_bodies_are_read_by():
+    small = msgspec.convert({"max_text_chars": 3}, RequestSettings)
+    with pytest.raises(Invalid) as caught:
+        decode_chat(b'{"messages":[{"role":"user","content":"four"}]}', small)
+    assert caught.value.path == "messages.0.content"
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ def test_text_about_an_escape_is_not_the_character() -> None:
 
 
 def test_counts_and_lengths_are_bounded() -> None:
-    sizes = Sizes(max_messages=3, max_text_characters=5, max_images=2, max_image_bytes=30, max_tools=1)
+    sizes = Sizes(max_messages=3, max_text_chars=5, max_images=2, max_image_bytes=30, max_tools=1)
     url = "data:image/png;base64,AAAA"
     picture = {"type": "image_url", "image_url": {"url": url}}
     assert read(sizes, messages=[HI, HI, {"role": "user", "content": [picture, picture]}], tools=[TOOL])
@@ -298,7 +298,7 @@ def test_counts_and_lengths_are_bounded() -> None:
 def test_the_defaults_are_the_contracts() -> None:
     assert msgspec.to_builtins(SIZES) == {
         "max_messages": 2000,
-        "max_text_characters": 1_000_000,
+        "max_text_chars": 1_000_000,
         "max_images": 20,
         "max_image_bytes": 20 * 1024 * 1024,
         "max_tools": 128,

@@ -32,7 +32,6 @@ from tertulia.models.prices import Price, Prices, price_of_setting
 from tertulia.net.transport import Transport
 from tertulia.providers.routing import Naming, Routing
 from tertulia.storage.writer import Storage, StorageUnavailable
-from tertulia.wire.sizes import Sizes
 
 _log = structlog.get_logger("tertulia")
 _MIB = 1024 * 1024
@@ -113,7 +112,7 @@ def _routes(
     described += openai_routes(
         generations=generations,
         routing=routing,
-        sizes=_sizes(loaded),
+        sizes=settings.requests,
         defaults=Defaults(settings.chat.save_by_default, settings.chat.on_disconnect),
         started_at=now_us(),
     )
@@ -165,15 +164,3 @@ def _naming(loaded: Loaded, made: Made) -> Naming:
     if not default and made.local is not None:
         default = f"{LOCAL}/{made.local.name}"
     return Naming(settings.aliases, default, settings.default_provider, settings.enforce_default)
-
-
-def _sizes(loaded: Loaded) -> Sizes:
-    requests = loaded.settings.requests
-    return Sizes(
-        max_messages=requests.max_messages,
-        max_text_characters=requests.max_text_chars,
-        max_images=requests.max_images,
-        max_image_bytes=requests.max_image_bytes,
-        max_tools=requests.max_tools,
-        max_json_depth=requests.max_json_depth,
-    )

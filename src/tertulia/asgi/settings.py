@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tertulia.wire.sizes import MIB, Count, Sizes
+
 KIB: Final = 1024
-MIB: Final = 1024 * KIB
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -45,16 +45,10 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("tls_key is set, and tls_cert is not")
 
 
-class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RequestSettings(Sizes, frozen=True, forbid_unknown_fields=True):
     """`[requests]`: how large a request may be, and how slow."""
 
     max_body_bytes: Count = 32 * MIB
-    max_messages: Count = 2_000
-    max_text_chars: Count = 1_000_000
-    max_images: Count = 20
-    max_image_bytes: Count = 20 * MIB
-    max_tools: Count = 128
-    max_json_depth: Count = 128
     max_header_bytes: Count = 64 * KIB
     max_url_bytes: Count = 16 * KIB
     body_timeout_s: Seconds = 30

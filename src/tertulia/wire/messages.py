@@ -104,7 +104,7 @@ def _unpack_details(path: str, plain: Json) -> None:
 
 
 def _require_rules(fields: list[Json], messages: tuple[Message, ...], sizes: Sizes) -> None:
-    most = sizes.max_text_characters
+    most = sizes.max_text_chars
     images = 0
     for n, message in enumerate(messages):
         content = message.content
@@ -138,8 +138,8 @@ def _require_parts(path: str, parts: list[Part], sizes: Sizes) -> int:
     if not parts:
         refuse(path, "must not be an empty list. Send a text, or at least one part.")
     for n, said in _texts(parts):
-        if len(said) > sizes.max_text_characters:
-            _refuse_length(f"{path}.{n}", sizes.max_text_characters)
+        if len(said) > sizes.max_text_chars:
+            _refuse_length(f"{path}.{n}", sizes.max_text_chars)
     images = [(n, part) for n, part in enumerate(parts) if isinstance(part, ImagePart)]
     for n, part in images:
         _require_image(f"{path}.{n}.image_url.url", part.image_url.url, sizes.max_image_bytes)

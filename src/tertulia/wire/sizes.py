@@ -1,14 +1,23 @@
 """How large a request may be."""
 
+from typing import Annotated, Final
+
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+MIB: Final = 1024 * 1024
 
 
 class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bounds of what a body may hold (HTTP contract, Sizes); bytes of a whole body are bounded where it is read."""
+    """Bounds of what a body may hold (HTTP contract, Sizes), by the names that operators set them by.
 
-    max_messages: int = 2000
-    max_text_characters: int = 1_000_000
-    max_images: int = 20
-    max_image_bytes: int = 20 * 1024 * 1024
-    max_tools: int = 128
-    max_json_depth: int = 128
+    `asgi.settings.RequestSettings` adds those of a request as bytes.
+    """
+
+    max_messages: Count = 2_000
+    max_text_chars: Count = 1_000_000
+    max_images: Count = 20
+    max_image_bytes: Count = 20 * MIB
+    max_tools: Count = 128
+    max_json_depth: Count = 128
