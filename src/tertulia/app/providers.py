@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from tertulia.kernel.errors import Invalid
 from tertulia.net.transport import Transport
 from tertulia.providers.dialects.anthropic.dialect import Anthropic
 from tertulia.providers.dialects.gemini.dialect import Gemini
@@ -45,7 +46,11 @@ def plan_all(entries: tuple[ProviderSettings, ...], environment: Mapping[str, st
 
     Raises `Invalid` naming the entry.
     """
-    named = frozenset(entry.name for entry in entries)
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise Invalid(f"Two providers are called {name!r}.", path=f"providers.{name}")
+    named = frozenset(names)
     every = [*entries, *providers_of_environment(named, environment)]
     return [plan_provider(entry, environment) for entry in every]
 
@@ -84,7 +89,7 @@ def _make(plan: ProviderPlan, transport: Transport, idle_s: float) -> Provider:
         transport=transport,
         keys=plan.keys,
         timeout_s=plan.timeout_s if plan.timeout_s is not None else idle_s,
-        extra_headers=plan.headers,
+        extra_headers={name: value.reveal() for name, value in plan.headers.items()},
     )
 
 

@@ -35,3 +35,6 @@ HOSTS: Final[Mapping[str, Host]] = {
 
 KEYLESS: Final = frozenset({"ollama", "inference", "local", "scripted"})
 """Kinds that may answer without a key; so may any host whose `base_url` the operator gave himself."""
+
+SERVICES: Final[frozenset[Kind]] = frozenset({"ollama", "inference"})
+"""Kinds that are a service of their own: what is known of the host of that name holds for every entry of the kind."""
