@@ -2,6 +2,7 @@
 
 from typing import Any, Literal, final
 
+from tertulia.faces.generations.usage import usage_shown
 from tertulia.kernel.clock import rfc3339
 from tertulia.turn.events import (
     Attempt,
@@ -15,7 +16,6 @@ from tertulia.turn.events import (
 )
 from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.unfold import unfold
-from tertulia.turn.usage import Usage
 from tertulia.wire.deltas import Deltas, beside, encode_json, more_fields
 from tertulia.wire.endings import failure_details, fault_of
 from tertulia.wire.logprobs import logprobs_block
@@ -128,21 +128,6 @@ class EventEncoder:
         if started is not None:
             error |= {"requestId": started.request_id, "generationId": started.generation_id}
         return {**error, **data}
-
-
-def usage_shown(usage: Usage) -> Json:
-    """Write usage as the camelCase faces do."""
-    shown: Json = {
-        "promptTokens": usage.prompt,
-        "completionTokens": usage.completion,
-        "totalTokens": usage.total,
-    }
-    for name, value in (("cachedTokens", usage.cached), ("reasoningTokens", usage.reasoning)):
-        if value:
-            shown[name] = value
-    if usage.estimated:
-        shown["estimated"] = True
-    return shown
 
 
 def _message(number: int | None, choice: int, delta: bytes, more: Json, beside_choices: Json) -> bytes:

@@ -5,24 +5,13 @@ from typing import Any
 
 import msgspec
 
+from tertulia.faces.generations.usage import UsageShown, usage_shown
 from tertulia.generation.access import Stored
 from tertulia.generation.log import Log
 from tertulia.generation.runner import Run
 from tertulia.kernel.clock import rfc3339
-from tertulia.turn.events import Ended, Fault, Started
+from tertulia.turn.events import Fault, Started
 from tertulia.turn.fold import Fold, fold
-from tertulia.turn.usage import Usage
-
-
-class UsageShown(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Tokens of a reply."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    estimated: bool = False
 
 
 class Timings(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -69,6 +58,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 def status_of_run(run: Run) -> Status:
     """Show one that is in memory."""
     place = run.place
+    position = place.position if place else None
     timings = Timings(
         rfc3339(run.order.created_at),
         _time(run.started_at),
@@ -83,8 +73,8 @@ def status_of_run(run: Run) -> Status:
         provider=run.target.provider if run.started_at else None,
         attempts=_attempts(run.attempts),
         timings=timings,
-        queue_position=place.position if place else None,
-        estimated_wait_ms=place.estimate_ms if place else None,
+        queue_position=position,
+        estimated_wait_ms=place.estimate_ms(position) if place and position else None,
     )
 
 
@@ -121,16 +111,9 @@ def _status(log: Log, folded: Fold, *, state: str, **fields: Any) -> Status:
         images=list(choice.images) or None,
         finish_reason=ended.finish_reason if ended else None,
         error=ended.fault if ended else None,
-        usage=_usage(ended),
+        usage=usage_shown(ended.usage) if ended and ended.usage else None,
         **fields,
     )
-
-
-def _usage(ended: Ended | None) -> UsageShown | None:
-    usage: Usage | None = ended.usage if ended else None
-    if usage is None:
-        return None
-    return UsageShown(usage.prompt, usage.completion, usage.total, usage.cached, usage.reasoning, usage.estimated)
 
 
 def _attempts(attempts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
