@@ -1,5 +1,6 @@
 """The OpenAI face: chat completions and the list of models."""
 
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ from tertulia.asgi.route import Parameter, Route
 from tertulia.conversations.opening import open_conversation
 from tertulia.faces.openai.decode import ChatRequest, decode_chat
 from tertulia.faces.openai.encode import ChunkEncoder, completion
-from tertulia.faces.openai.shapes import ChatBody, ModelList, ModelObject
+from tertulia.faces.openai.shapes import ModelList, ModelObject
 from tertulia.generation.failed import GenerationFailed
 from tertulia.generation.follow import Follower
 from tertulia.generation.order import OnDisconnect, Order
@@ -27,6 +28,7 @@ from tertulia.providers.port import Target
 from tertulia.providers.routing import Routing
 from tertulia.turn.ending import Cancel
 from tertulia.turn.request import Request
+from tertulia.wire.chat_body import ChatBody
 from tertulia.wire.openai_chat import Completion
 from tertulia.wire.sizes import Sizes
 
@@ -153,12 +155,14 @@ def _order(exchange: Exchange, chat: ChatRequest, routing: Routing, defaults: De
     generation_id, at = new_id(), now_us()
     model = chat.model or first.full
     save = chat.save if chat.save is not None else defaults.save
-    opening = (
-        open_conversation(
-            chat.request, user_id=principal.user_id, generation_id=generation_id, model=model, source="api", at=at
-        )
-        if save
-        else None
+    open_turn = partial(
+        open_conversation,
+        chat.request,
+        user_id=principal.user_id,
+        generation_id=generation_id,
+        model=model,
+        source="api",
+        at=at,
     )
     return Order(
         generation_id=generation_id,
@@ -169,7 +173,8 @@ def _order(exchange: Exchange, chat: ChatRequest, routing: Routing, defaults: De
         face="openai",
         created_at=at,
         request_id=exchange.request_id,
-        opening=opening,
+        open_turn=(lambda status: open_turn(status=status)) if save else None,
+        priority=chat.priority,
         on_disconnect=chat.on_disconnect or defaults.on_disconnect,
     )
 
@@ -232,7 +237,8 @@ async def _whole(run: Run) -> Answer:
     ended = await run.over
     if ended.outcome in {"failed", "interrupted"}:
         raise GenerationFailed(run.started, ended)
-    body = completion(run.started, run.fold().choices(), ended)
+    choices = run.ending.choices if run.ending else run.fold().choices()
+    body = completion(run.started, choices, ended)
     return Answer(200, body, headers=tuple(_headers(run)))
 
 
