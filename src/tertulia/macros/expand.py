@@ -91,7 +91,8 @@ class _Pass:
 
     def result(self) -> str:
         text = self._nodes(parse(self._text, opens), 0)
-        text = _ESCAPED.sub(r"\1", text)
+        if "\\" in text:
+            text = _ESCAPED.sub(r"\1", text)
         return _TRIMMED.sub("", text) if self._trims else text
 
     def _nodes(self, nodes: Sequence[Node], depth: int) -> str:

@@ -81,7 +81,10 @@ Opens = Callable[[str, int], bool]
 
 def modernised(text: str) -> str:
     """Write the old angle tags and `{{time_UTC+2}}` as macros."""
-    text = _LEGACY_TIME.sub(r"{{time::UTC\1}}", text)
+    if "_" in text:
+        text = _LEGACY_TIME.sub(r"{{time::UTC\1}}", text)
+    if "<" not in text:
+        return text
     return _LEGACY_TAG.sub(lambda tag: f"{{{{{_TAG_NAMES.get(tag[1].lower(), tag[1].lower())}}}}}", text)
 
 

@@ -5,7 +5,6 @@ one where the meaning is plain, else takes its default; what is not ours is kept
 1.8 and 3.9.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
@@ -81,6 +80,7 @@ class Entry(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False)
         return self.comment or next(iter(self.key), "") or str(self.uid)
 
 
+_MOST: Final = 1 << 53  # beyond it JavaScript knows no whole numbers
 POSITIONS: Final = {"before_char": 0, "after_char": 1, "before": 0, "after": 1, "at_depth": 4}
 ROLES: Final = {"system": 0, "user": 1, "assistant": 2}
 LOGIC: Final = {"AND_ANY": 0, "NOT_ALL": 1, "NOT_ANY": 2, "AND_ALL": 3}
@@ -103,13 +103,13 @@ def read_flag(value: object, *, default: bool = False) -> bool:
 
 
 def read_number(value: object, default: Number = 0) -> Number:
-    """Read a finite number, also from a text; a whole one comes as an int."""
+    """Read a number up to 2⁵³, also from a text; a whole one comes as an int."""
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
             return default
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not -_MOST <= value <= _MOST:
         return default
     return int(value) if value == int(value) else value
 

@@ -11,7 +11,7 @@ import msgspec
 
 from tertulia.worldbooks.decorators import Decorators, split_decorators, split_hidden_keys
 from tertulia.worldbooks.entries import Entry
-from tertulia.worldbooks.keys import Key, Kind, Matching, read_key
+from tertulia.worldbooks.keys import INDEXED, Key, Kind, Matching, read_key
 from tertulia.worldbooks.literalset import LiteralSet
 from tertulia.worldbooks.lorebook import Lorebook
 from tertulia.worldbooks.pieces import MATCH_SOURCES, Piece
@@ -30,7 +30,8 @@ class View(msgspec.Struct, frozen=True):
 class Row(msgspec.Struct, frozen=True, eq=False, gc=False):
     """An entry as a scan needs it. Keys are numbers into `Index.keys`; `sources` has one bit a match source.
 
-    `content` is without decorators; `hidden` is what only recursion sees.
+    `content` is without decorators; `hidden` is what only recursion sees; a `restless` one has keys of which the index
+    cannot say that nothing has changed.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Row(msgspec.Struct, frozen=True, eq=False, gc=False):
     matching: Matching
     primary: tuple[int, ...]
     secondary: tuple[int, ...]
+    restless: bool
     scan_depth: int | None
     level: float  # of delayUntilRecursion; 0: none
     sources: int
@@ -55,7 +57,8 @@ class Index:
     def __init__(self, book: Lorebook, view: View) -> None:
         self.book = book
         self.keys: list[Key] = []
-        self.owners: list[list[int]] = []
+        self.owners: list[list[int]] = []  # by key: the rows that have it as a primary one
+        self.users: list[list[int]] = []  # by key: the rows that have it as a secondary one
         self._numbers: dict[tuple[str, Matching], int] = {}
         self.rows = tuple(self._row(number, entry, view) for number, entry in enumerate(in_order(book.entries)))
         self._words: dict[bool, dict[bytes, list[int]]] = {True: {}, False: {}}
@@ -78,8 +81,11 @@ class Index:
             blank=view.st_strict,
         )
         primary = tuple(self._number(key, matching) for key in entry.key)
+        secondary = tuple(self._number(key, matching) for key in entry.keysecondary)
         for key in primary:
             self.owners[key].append(number)
+        for key in secondary:
+            self.users[key].append(number)
         return Row(
             number=number,
             entry=entry,
@@ -89,8 +95,9 @@ class Index:
             decorators=decorators,
             matching=matching,
             primary=primary,
-            secondary=tuple(self._number(key, matching) for key in entry.keysecondary),
-            scan_depth=_first(decorators.scan_depth, entry.scan_depth, self.book.scan_depth),
+            secondary=secondary,
+            restless=any(self.keys[key].kind not in INDEXED for key in (*primary, *secondary)),
+            scan_depth=_first(decorators.scan_depth, entry.scan_depth, self.book.scan_depth or None),
             level=float(entry.delay_until_recursion),
             sources=sum(1 << bit for bit, name in enumerate(MATCH_SOURCES) if getattr(entry, f"match_{name}")),
             groups=group_names(entry.group, st_strict=view.st_strict),
@@ -104,6 +111,7 @@ class Index:
         self._numbers[written, matching] = number = len(self.keys)
         self.keys.append(read_key(written, matching))
         self.owners.append([])
+        self.users.append([])
         return number
 
     def _arrange(self) -> frozenset[int]:

@@ -42,12 +42,13 @@ def locate(scan: Scan, candidate: Candidate, messages: Sequence[Message]) -> Mat
     """Find the key of an entry that fired again, and say where; None where it cannot be told."""
     if candidate.key is None:
         return None
-    mask = candidate.mask
-    key = candidate.shelf.index.keys[candidate.key]
+    mask, shelf = candidate.mask, candidate.shelf
+    key = shelf.index.keys[candidate.key]
     if key.kind in INDEXED:
-        mask &= candidate.shelf.hits.get(candidate.key, 0)
+        seen = scan.pieces.seen(mask & shelf.hits.get(candidate.key, 0), shelf.recursed.get(candidate.key))
+    else:
+        seen = scan.pieces.seen(mask)
     key = scan.tests.expansion(key)
-    seen = scan.pieces.seen(mask)
     found = _regex_place(scan, key, mask, seen) if key.kind is Kind.REGEX else _literal_place(key, seen)
     if found is None:
         return None

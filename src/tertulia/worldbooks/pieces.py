@@ -4,6 +4,7 @@ A literal key lies within one piece, so each piece is taken apart once, and a ke
 regex sees the whole text: the pieces, each begun by U+0001, joined by line feeds. Source: characters, 3.3.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -105,9 +106,10 @@ class Pieces:
         rest = (sources & self._present) | _INJECTED | (_RECURSED if recursed else 0)
         return (messages << _FIRST_MESSAGE) | rest
 
-    def seen(self, mask: int) -> list[Piece]:
-        """Give the pieces of a mask in the order of the text."""
-        every = [*(self.messages or _NO_CHAT), *self.sources, *self.injections, *self.recursed]
+    def seen(self, mask: int, recursed: Piece | None = None) -> list[Piece]:
+        """Give the pieces of a mask in the order of the text; of what sweeps brought up only one, if it is named."""
+        brought = self.recursed if recursed is None else (recursed,)
+        every = itertools.chain(self.messages or _NO_CHAT, self.sources, self.injections, brought)
         return [piece for piece in every if piece.bit & mask]
 
     def text(self, mask: int) -> Haystack:

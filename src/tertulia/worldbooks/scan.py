@@ -47,7 +47,7 @@ class Limits(msgspec.Struct, frozen=True):
     """How much one scan may cost: processor seconds in regexes, looks at an entry in all."""
 
     regex_seconds: float = 0.025
-    work: int = 200_000
+    work: int = 100_000
 
 
 class Scan:
@@ -81,6 +81,9 @@ class Scan:
         self._book_tokens: dict[Shelf, int] = {}
         self._levels = sorted({level for shelf in shelves for level in shelf.index.levels})
         self._level = self._levels.pop(0) if self._levels else 0.0
+        self._waiting: dict[Candidate, None] = {}  # to be judged in the next sweep
+        self._settled: list[Candidate] = []  # judged, and the same until a key is found or the sweeps change
+        self._last: tuple[SweepKind, float] | None = None
         self._open(scene, live)
 
     def run(self) -> None:
@@ -131,15 +134,29 @@ class Scan:
     def _sweep(self, sweep: Sweep) -> list[Candidate]:
         """Take what fires in this sweep; give those that passed their roll."""
         taken: list[Candidate] = []
-        for shelf in self.shelves:
-            for candidate in shelf.candidates.values():
-                if not candidate.active and not candidate.out:
-                    self._work -= 1
-                    if self.judge(candidate, sweep):
-                        taken.append(candidate)
+        for candidate in self._to_judge(sweep):
+            self._work -= 1
+            if self.judge(candidate, sweep):
+                taken.append(candidate)
+            elif not candidate.row.restless:
+                self._settled.append(candidate)
+                del self._waiting[candidate]
         taken.sort(key=lambda candidate: (not candidate.sticky, not candidate.forced, candidate.rank))
         chosen = self._groups.choose(taken, self.active, lambda candidate: self._mask(candidate, sweep))
         return self._admit(chosen, sweep)
+
+    def _to_judge(self, sweep: Sweep) -> list[Candidate]:
+        """Give the candidates about which this sweep may say something else than the last."""
+        for shelf in self.shelves:
+            self._waiting.update(dict.fromkeys(shelf.take_touched()))
+        now = sweep.kind, self._level
+        if now != self._last or sweep.kind is SweepKind.WIDENED:
+            self._waiting.update(dict.fromkeys(self._settled))
+            self._settled.clear()
+        self._last = now
+        open_ = [candidate for candidate in self._waiting if not candidate.active and not candidate.out]
+        self._waiting = dict.fromkeys(open_)
+        return open_
 
     # Judging
 
@@ -272,7 +289,7 @@ class Scan:
 
     def _fits_book(self, candidate: Candidate) -> bool:
         budget = candidate.row.book.token_budget
-        if budget is None:
+        if not budget:
             return True
         used = self._book_tokens.get(candidate.shelf, 0) + candidate.tokens
         if used > budget:

@@ -87,7 +87,9 @@ class Shelf:
         self.identity = placed.book.identity
         self.index = index
         self.hits: dict[int, int] = {}  # key number: mask of pieces where it is, or where a regex may match
+        self.recursed: dict[int, Piece] = {}  # key number: the first text of a sweep in which it came up
         self.candidates: dict[int, Candidate] = {}
+        self.touched: list[Candidate] = []  # new, or with a key found, since the scan last took them
         self._section, self._subsection = base
         self._number = number
 
@@ -98,14 +100,22 @@ class Shelf:
             row = self.index.rows[number]
             rank = (self._section, -row.entry.order, self._subsection, self._number, number)
             known = self.candidates[number] = Candidate(row, self, rank)
+            self.touched.append(known)
         return known
+
+    def take_touched(self) -> list[Candidate]:
+        """Give the candidates about which something is new, and forget which they were."""
+        touched, self.touched = self.touched, []
+        return touched
 
     def look(self, piece: Piece) -> None:
         """Take in a piece of text: note which keys are in it, and make candidates of their entries."""
         for number in self.index.candidates(piece):
             self.hits[number] = self.hits.get(number, 0) | piece.bit
-            for row in self.index.owners[number]:
-                self.candidate(row)
+            if piece.origin == "recursion":
+                self.recursed.setdefault(number, piece)
+            self.touched += [self.candidate(row) for row in self.index.owners[number]]
+            self.touched += [self.candidates[row] for row in self.index.users[number] if row in self.candidates]
 
 
 def arrange(books: Iterable[PlacedBook], settings: ScanSettings) -> list[Shelf]:
