@@ -225,7 +225,7 @@ def served(
             failures.append(error)
             started.set()
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         assert started.wait(10)

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.asgi.live import Stage, read_chunk, read_reply, request, route, served, until
+from tests.asgi.live import Stage, make_door, read_chunk, read_reply, request, route, served, until
 
 from tertulia.asgi.exchange import json_answer
-from tertulia.asgi.server import CannotListen, TlsUnusable, address_of, bind
-from tertulia.asgi.settings import ServerSettings
+from tertulia.asgi.server import CannotListen, TlsUnusable, address_of, bind, serve
+from tertulia.asgi.settings import RequestSettings, ServerSettings
 from tertulia.kernel.errors import TertuliaError
 
 STAGE = Stage()
@@ -97,6 +97,28 @@ def test_what_is_not_ended_in_time_is_cut():
             assert waiting.recv(1) == b""
         assert 0.4 < time.monotonic() - began < 3
     assert sorted(live.recorder.seen) == [("GET", "/endless", 503), ("GET", "/s", 503)]
+
+
+async def large(_):
+    return json_answer("x" * 24_000_000)
+
+
+async def test_nobody_is_left_connected_where_the_program_goes_on():
+    servers, ports = [], []
+    settings = ServerSettings(port=0, graceful_s=0.2)
+    door = make_door(route("/large", large))
+    serving = asyncio.create_task(
+        serve(door, settings, RequestSettings(), on_started=ports.append, on_server=servers.append)
+    )
+    await asyncio.to_thread(until, lambda: ports)
+    connection = socket.create_connection(("127.0.0.1", int(ports[0].rpartition(":")[2])))
+    with connection:  # asks, and does not read
+        connection.sendall(request("/large", "Connection: close"))
+        await asyncio.to_thread(until, lambda: servers[0].server_state.total_requests)
+        servers[0].stop()
+        await serving
+        await asyncio.sleep(0)
+        assert not servers[0].server_state.connections
 
 
 def test_a_second_wish_to_stop_does_not_wait():

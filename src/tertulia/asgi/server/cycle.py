@@ -109,8 +109,7 @@ class Cycle:
 
     def stream(self, status: int, headers: Sequence[Header]) -> Push:
         """Send the head, and open the body for writing."""
-        self._chunked = self.scope["http_version"] != "1.0"
-        self.keep_alive = self.keep_alive and self._chunked  # without chunks, the end of the connection ends the body
+        self._chunked = self.scope["http_version"] != "1.0"  # there, the end of the connection ends the body
         head = self._head(status, headers, _CHUNKED if self._chunked else b"")
         if self._line.half_closed:
             self.leave()
