@@ -8,6 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tertulia.providers.dialects.anthropic.dialect import Anthropic
+from tertulia.providers.dialects.gemini.dialect import Gemini
+from tertulia.providers.dialects.ollama.dialect import Ollama
+from tertulia.providers.dialects.openai.dialect import OpenAI
 from tertulia.turn.codec import decode_events, encode_events
 
 RECORDED = {
@@ -22,13 +26,14 @@ RECORDED = {
     "gemini": ["gemini_calls.sse", "gemini_image.sse", "gemini_whole.json"],
     "ollama": ["ollama_tools.ndjson", "ollama_whole.json"],
 }
+DIALECTS = {"anthropic": Anthropic(), "gemini": Gemini(), "ollama": Ollama(), "openai": OpenAI()}
 CASES = [(wire, name) for wire, names in RECORDED.items() for name in names]
 quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 anything = st.recursive(
     st.none()
     | st.booleans()
     | st.sampled_from(
-        [-1, 0, 0.5, 2**31, 2**53, 2**63, 2**64, 10**30, "", "x", "error", "\ud83d", [], {}, [None], [[]]]
+        [-1, 0, 0.5, 2**31, 2**53, 2**63, 2**64, 10**30, "", "x", "error", "\ud83d", "a\0b", [], {}, [None], [[]]]
     )
     | st.integers(),
     lambda inner: (
@@ -59,6 +64,13 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(inner, (*path, step))
 
 
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    """Give what stands at a place."""
+    for step in path:
+        value = value[step]
+    return value
+
+
 def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     """Give the value with another one at a place."""
     if not path:
@@ -68,7 +80,17 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
+def with_nuls(value: Any) -> Any:
+    """Give the value with a NUL at the end of every text."""
+    for place in places(value):
+        text = at(value, place)
+        if isinstance(text, str):
+            value = changed(value, place, f"{text}\0")
+    return value
+
+
 def check(answer: Any) -> None:
+    assert "\\x00" not in repr(answer)
     assert decode_events(encode_events(answer.events)) == answer.events
     assert len(answer.folded.choices()) <= 1024
     assert answer.code in {
@@ -118,3 +140,52 @@ def test_numbers_beyond_64_bits_can_be_stored(read):
     answer = read("openai", framed("openai", chunk))
     check(answer)
     assert answer.choice.citations[0].data["n"] == str(10**30)
+
+
+@pytest.mark.parametrize(("wire", "name"), CASES)
+def test_no_text_of_an_answer_has_a_nul(wire, name, read, transcript):
+    values = [with_nuls(value) for value in values_of(name, transcript(name))]
+    check(read(wire, framed(wire, values[0]) if name.endswith(".json") else b"".join(framed(wire, v) for v in values)))
+    for value in values:
+        check(read(wire, json.dumps(value).encode(), streamed=False))
+
+
+@pytest.mark.parametrize("wire", sorted(RECORDED))
+def test_no_complaint_and_no_name_of_a_model_has_a_nul(wire):
+    dialect = DIALECTS[wire]
+    for body in (
+        json.dumps({"error": {"message": "no\0 good", "code": "a\0b", "param": "c\0"}}).encode(),
+        b"no\0 good",
+    ):
+        failure = dialect.failure(400, {}, body)
+        assert failure.fault.message == "no\ufffd good"
+        assert "\\x00" not in repr(failure)
+    entry = {"id": "m\0", "name": "models/m\0", "model": "m\0", "supportedGenerationMethods": ["generateContent"]}
+    listed = dialect.models(json.dumps({"data": [entry], "models": [entry]}).encode())
+    assert [model.id for model in listed] == ["m\ufffd"]
+
+
+def test_nul_and_what_only_looks_like_one(read):
+    content = "a\0\0b \\u0000 \\\0"
+    chunk = {"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": "stop"}]}
+    answer = read("openai", framed("openai", chunk))
+    assert answer.choice.text == content.replace("\0", "\ufffd")
+
+
+def test_arguments_that_are_kept_decoded_have_no_nul(read):
+    start = {"type": "content_block_start", "index": 0}
+    events = [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 1}}},
+        {**start, "content_block": {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "input_json_delta", "partial_json": json.dumps({"query": "a\0b"})},
+        },
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    ]
+    answer = read("anthropic", b"".join(framed("anthropic", event) for event in events))
+    check(answer)
+    assert "a\ufffdb" in repr(answer.events)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from tertulia.net.sse import FrameTooLong
+from tertulia.providers.dialects.reading import without_nul
 from tertulia.providers.failures import truncated, unreadable
 from tertulia.providers.port import Finished, Said, UpstreamFault
 
@@ -80,7 +81,7 @@ class StreamDecoder:
         take = self._answer.take
         try:
             for event, data in frames:
-                if data and take(event, data, out):
+                if data and take(event, without_nul(data), out):
                     self.done = True
                     break
         except (UpstreamFault, FrameTooLong) as error:
@@ -117,7 +118,7 @@ class WholeDecoder:
         if not body.strip():
             raise UpstreamFault(truncated())
         try:
-            self._answer.take(b"", body, out)
+            self._answer.take(b"", without_nul(body), out)
             self._answer.flush(out)
             return out, self._answer.finished(terminal=True)
         except UpstreamFault as fault:

@@ -22,8 +22,16 @@ Place = Annotated[int, Meta(ge=0, le=_MOST_PLACES)]
 Count = Annotated[int, Meta(ge=0, le=_LARGEST)]
 """A number of tokens."""
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _encoder: Final = msgspec.json.Encoder()
 _packer: Final = msgspec.msgpack.Encoder()
+
+
+def without_nul(data: bytes) -> bytes:
+    """Give JSON, before it is decoded, with U+FFFD for every NUL in its texts: a text column cannot hold one."""
+    if b"\\u0000" in data:
+        data = _NUL.sub(rb"\1\\ufffd", data)
+    return data.replace(b"\0", b"\xef\xbf\xbd") if b"\0" in data else data
 
 
 def read_json(data: bytes) -> Any:

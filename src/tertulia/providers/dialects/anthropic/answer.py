@@ -18,6 +18,7 @@ from tertulia.providers.dialects.reading import (
     patient_json,
     storable,
     text_of,
+    without_nul,
 )
 from tertulia.providers.failures import failure_in_stream, truncated, unreadable
 from tertulia.providers.port import Finished, Said, UpstreamFault
@@ -276,7 +277,7 @@ def _with_input(block: _Block) -> Json:
         return block.start
     text = "".join(block.input)
     try:
-        given = msgspec.json.decode(text)
+        given = msgspec.json.decode(without_nul(text.encode()))
     except (ValueError, RecursionError):
         given = text
     return {**block.start, "input": given}

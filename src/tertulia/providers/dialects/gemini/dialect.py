@@ -8,7 +8,7 @@ from tertulia.net.sse import IMAGE_LINE_CAP, SseParser
 from tertulia.providers.dialects.decoder import StreamDecoder, WholeDecoder
 from tertulia.providers.dialects.gemini.answer import GeminiAnswer
 from tertulia.providers.dialects.gemini.request import encode
-from tertulia.providers.dialects.reading import count_of, dict_of, dicts_of, list_of, read_json, text_of
+from tertulia.providers.dialects.reading import count_of, dict_of, dicts_of, list_of, read_json, text_of, without_nul
 from tertulia.providers.failures import failure_of, unreadable
 from tertulia.providers.port import Decoder, Encoded, Failure, Listed, Profile, UpstreamFault
 from tertulia.turn.request import Request
@@ -40,11 +40,11 @@ class Gemini:
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Classify an answer that is not 2xx."""
-        return failure_of(status, headers, body)
+        return failure_of(status, headers, without_nul(body))
 
     def models(self, body: bytes) -> tuple[Listed, ...]:
         """Read `{"models": [{"name": "models/…"}]}`, as far as they generate content."""
-        entries = dict_of(read_json(body)).get("models")
+        entries = dict_of(read_json(without_nul(body))).get("models")
         if not isinstance(entries, list):
             raise UpstreamFault(unreadable("its model list has no `models`."))
         return tuple(

@@ -8,7 +8,16 @@ from tertulia.net.sse import IMAGE_LINE_CAP, LINE_CAP, SseParser
 from tertulia.providers.dialects.decoder import StreamDecoder, WholeDecoder
 from tertulia.providers.dialects.openai.answer import WIRE, ChatAnswer
 from tertulia.providers.dialects.openai.request import encode
-from tertulia.providers.dialects.reading import Json, count_of, dict_of, dicts_of, list_of, read_json, text_of
+from tertulia.providers.dialects.reading import (
+    Json,
+    count_of,
+    dict_of,
+    dicts_of,
+    list_of,
+    read_json,
+    text_of,
+    without_nul,
+)
 from tertulia.providers.failures import failure_of, unreadable
 from tertulia.providers.port import Decoder, Encoded, Failure, Listed, Profile, UpstreamFault
 from tertulia.turn.request import Request
@@ -43,11 +52,11 @@ class OpenAI:
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Classify an answer that is not 2xx."""
-        return failure_of(status, headers, body)
+        return failure_of(status, headers, without_nul(body))
 
     def models(self, body: bytes) -> tuple[Listed, ...]:
         """Read `{"data": [{"id", …}]}`, or the bare list that some hosts give."""
-        value: Any = read_json(body)
+        value: Any = read_json(without_nul(body))
         entries: Any = dict_of(value).get("data", dict_of(value).get("models")) if isinstance(value, dict) else value
         if not isinstance(entries, list):
             raise UpstreamFault(unreadable("its model list has no `data`."))
