@@ -98,7 +98,7 @@ class Provider(Protocol):
     async def models(self) -> tuple["Listed", ...]:
         """Give the models that it has.
 
-        Raises an error of this product where it cannot be asked.
+        Raises `UpstreamFault`, or an error of this product, where it cannot be asked.
         """
         ...
 

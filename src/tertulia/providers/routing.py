@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from time import monotonic
 from typing import Final, final
 
 import msgspec
@@ -9,14 +10,16 @@ import structlog
 
 from tertulia.kernel.errors import Kind, TertuliaError
 from tertulia.kernel.secret import Secret
-from tertulia.models.names import Catalogue, ModelName, resolve
-from tertulia.providers.port import Listed, Provider, Target
+from tertulia.models.names import Catalogue, ModelName, ModelNotFound, check_names, resolve
+from tertulia.providers.port import Listed, Provider, Target, UpstreamFault
 from tertulia.providers.settings import ProviderPlan
 from tertulia.turn.request import Request
 
 _log = structlog.get_logger("tertulia.providers")
 _FRESH_S: Final = 300.0
+_AGAIN_S: Final = 30.0
 _ASK_S: Final = 10.0
+_FIRST_S: Final = 2.0
 
 
 class ProviderNotConfigured(TertuliaError):
@@ -46,8 +49,9 @@ class Routing:
         self._listed: dict[str, tuple[Listed, ...]] = {
             name: tuple(Listed(model) for model in plan.models) for name, plan in plans.items()
         }
-        self._asked_at: dict[str, float] = {}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._fresh_until: dict[str, float] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._waited_for: set[str] = set()
         self._catalogue = self._make_catalogue()
 
     def targets(
@@ -62,9 +66,13 @@ class Routing:
 
         Raises `ModelNotFound`, `Invalid`, and `ProviderNotConfigured` where the first has no key.
         """
-        names = list(resolve(asked, self._catalogue, api_provider=api_provider))
-        for fallback in fallbacks:
-            names += [name for name in resolve(fallback, self._catalogue) if name not in names]
+        try:
+            names = list(resolve(asked, self._catalogue, api_provider=api_provider))
+            for fallback in fallbacks:
+                names += [name for name in resolve(fallback, self._catalogue) if name not in names]
+        except ModelNotFound:
+            self.ask_in_background()  # it may be new there, or its host was down: the next request finds it
+            raise
         first = names[0]
         if own_key is None and not self._callable(first.provider):
             raise ProviderNotConfigured(
@@ -91,31 +99,38 @@ class Routing:
         """The aliases, each with its chain."""
         return self._naming.aliases
 
-    async def listed(self) -> Mapping[str, tuple[Listed, ...]]:
-        """Give every provider's models, asking those hosts again whose answer is old.
+    def check(self) -> None:
+        """Find aliases and defaults that can lead nowhere, for a start that says so.
 
-        A host that does not answer keeps the list that it gave before.
+        Raises `Invalid` naming the setting.
         """
-        stale = [name for name in self._providers if self._is_stale(name)]
-        if stale:
-            await asyncio.gather(*(self._ask(name) for name in stale))
-            self._catalogue = self._make_catalogue()
+        check_names(self._catalogue, frozenset(name for name, plan in self._plans.items() if not plan.models))
+
+    async def listed(self) -> Mapping[str, tuple[Listed, ...]]:
+        """Give every provider's models as far as they are known, and have hosts asked again whose answer is old.
+
+        Only a host that was never waited for is waited for, once and for 2 s at most. One that does not answer keeps
+        the list that it gave before.
+        """
+        self.ask_in_background()
+        unheard = {name: task for name, task in self._asking.items() if name not in self._waited_for}
+        if unheard:
+            await asyncio.wait(unheard.values(), timeout=_FIRST_S)
+            self._waited_for |= unheard.keys()
         return self._listed
 
     def ask_in_background(self) -> None:
-        """Ask the hosts for their models without making anybody wait."""
-        task = asyncio.get_running_loop().create_task(self._ask_all())
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        """Ask the hosts whose answer is old for their models, without making anybody wait."""
+        for name in self._providers:
+            if name not in self._asking and self._is_stale(name):
+                self._asking[name] = asyncio.get_running_loop().create_task(self._ask(name))
 
     async def close(self) -> None:
         """Stop asking."""
-        for task in tuple(self._asking):
+        asking = tuple(self._asking.values())
+        for task in asking:
             task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
-
-    async def _ask_all(self) -> None:
-        await self.listed()
+        await asyncio.gather(*asking, return_exceptions=True)
 
     def available(self, provider: str) -> bool:
         """Tell whether a provider can be called without the caller's own key."""
@@ -128,16 +143,23 @@ class Routing:
     def _is_stale(self, name: str) -> bool:
         if self._plans[name].models or not self._callable(name):
             return False
-        asked_at = self._asked_at.get(name)
-        return asked_at is None or asyncio.get_running_loop().time() - asked_at > _FRESH_S
+        return monotonic() >= self._fresh_until.get(name, 0.0)
 
     async def _ask(self, name: str) -> None:
-        provider = self._providers[name]
-        self._asked_at[name] = asyncio.get_running_loop().time()
+        """Ask one host; whatever becomes of it is its own matter, and no other's."""
+        fresh_s = _AGAIN_S
         try:
-            self._listed[name] = await asyncio.wait_for(provider.models(), _ASK_S)
-        except (TimeoutError, TertuliaError) as error:
+            models = await asyncio.wait_for(self._providers[name].models(), _ASK_S)
+            self._listed = {**self._listed, name: models}
+            self._catalogue = self._make_catalogue()
+            fresh_s = _FRESH_S
+        except (TimeoutError, TertuliaError, UpstreamFault) as error:
             _log.warning("models_not_listed", provider=name, error=str(error) or type(error).__name__)
+        except Exception:  # noqa: BLE001 - a defect in reading one host's list must not cost the lists of the others
+            _log.exception("models_not_listed", provider=name)
+        finally:
+            self._fresh_until[name] = monotonic() + fresh_s
+            del self._asking[name]
 
     def _make_catalogue(self) -> Catalogue:
         return Catalogue(
