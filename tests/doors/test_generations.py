@@ -83,6 +83,7 @@ def test_many_followers_see_the_same_frames(server: RunningServer) -> None:
 def test_a_generation_belongs_to_its_owner(server: RunningServer) -> None:
     owner, stranger = server.client("owner"), server.client("stranger")
     supervisor = server.client("warden", role="supervisor")
+    off_duty = server.client("warden", "chat", "read")
     for save in (True, False):
         generation_id = ask(owner, save=save, reply="private")[0]["data"]["generation_id"]
         for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/cancel")):
@@ -91,6 +92,7 @@ def test_a_generation_belongs_to_its_owner(server: RunningServer) -> None:
             assert refused.status_code == 403
             assert "private" not in refused.text
             assert owner.request(method, url).status_code == 200
+            assert off_duty.request(method, url).status_code == 403
             if method == "GET":
                 assert supervisor.request(method, url).status_code == 200
             assert server.anonymous().request(method, url).status_code == 401
@@ -232,7 +234,7 @@ def test_a_fallback_is_tried_before_the_first_token_only(server: RunningServer) 
     state = client.get(f"/api/generations/{answer.headers['x-generation-id']}").json()
     assert [(tried["provider"], tried["status"]) for tried in state["attempts"]] == [
         ("nobody", "failed"),
-        ("up", "answering"),
+        ("up", "completed"),
     ]
     broken = {"reply": LONG, "fault": {"kind": "cut", "after": 2}, "pace_ms": 1}
     failed = frames(chat(client, model="up/echo", fallbacks=["fake/echo"], stream=True, script=broken).text)

@@ -1,6 +1,6 @@
 """Opening a conversation with a turn: its rows, in the transaction that begins the generation."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,8 +16,15 @@ from tertulia.turn.request import Request
 _STORED = {"user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
 
 
+Waiting = Literal["queued", "streaming"]
+
+
 class Opening(msgspec.Struct, frozen=True):
-    """A turn about to be stored. `message_ids` are the answers to come, one for each choice."""
+    """A turn about to be stored.
+
+    `message_ids` are the answers to come, one for each choice. `writes` belong to the transaction that begins the
+    generation, `begun` are to be written when its turn comes after a wait.
+    """
 
     conversation_id: bytes
     anchor_id: bytes
@@ -26,10 +33,11 @@ class Opening(msgspec.Struct, frozen=True):
     user_message: dict[str, Any] | None
     assistant_message: dict[str, Any]
     writes: tuple[Bound, ...]
+    begun: tuple[Bound, ...] = ()
 
 
 def open_conversation(
-    request: Request, *, user_id: bytes, generation_id: bytes, model: str, source: str, at: int
+    request: Request, *, user_id: bytes, generation_id: bytes, model: str, source: str, at: int, status: Waiting
 ) -> Opening:
     """Make a new conversation of the request's messages, with an empty answer for each choice under the last.
 
@@ -67,7 +75,7 @@ def open_conversation(
     empty = Parts().encoded()
     writes += [
         rows.insert_message(
-            answer, conversation_id, last_id, depth, "assistant", empty, model, generation_id, "streaming", 1, at
+            answer, conversation_id, last_id, depth, "assistant", empty, model, generation_id, status, 1, at
         )
         for answer in answers
     ]
@@ -83,13 +91,14 @@ def open_conversation(
             siblings=answers,
             role="assistant",
             parts=Parts(),
-            status="streaming",
+            status=status,
             created_at=at,
             child_count=0,
             model=model,
             generation_id=generation_id,
         ),
         writes=tuple(writes),
+        begun=tuple(rows.begin_answer(answer) for answer in answers) if status == "queued" else (),
     )
 
 

@@ -112,6 +112,13 @@ insert_message = insert_row(
     "created_at",
 )
 
+begin_answer = Statement(
+    update(message)
+    .where((message.c.id == bindparam("of_id")) & (message.c.status == "queued"))
+    .values(status="streaming"),
+    "of_id",
+)
+
 finish_message = Statement(
     update(message)
     .where(message.c.id == bindparam("of_id"))

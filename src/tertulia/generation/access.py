@@ -7,7 +7,8 @@ import msgspec
 from tertulia.generation import rows
 from tertulia.generation.log import Log
 from tertulia.identity.principal import Principal
-from tertulia.kernel.errors import Forbidden, NotFound
+from tertulia.kernel.errors import Forbidden, NotFound, TertuliaError
+from tertulia.kernel.ids import id_text
 from tertulia.storage.writer import Storage
 from tertulia.turn.codec import decode_events
 from tertulia.turn.ending import Cancel, Ending
@@ -19,6 +20,12 @@ class GenerationExpired(NotFound):
     """It was ephemeral, and its log is gone from memory; what is left of it is its usage."""
 
     code = "generation_expired"
+
+
+class LogBroken(TertuliaError):
+    """A stored log lacks entries."""
+
+    code = "internal"
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,9 +102,10 @@ def stored_of_ending(ending: Ending, state: str, last_n: int) -> Stored:
 
 
 def require_owner(principal: Principal, user_id: bytes) -> None:
-    """Let the owner pass, and supervisors; raise `Forbidden` for everybody else."""
-    if principal.user_id != user_id and not principal.at_least("supervisor"):
-        raise Forbidden("This generation belongs to another user.")
+    """Let the owner pass, and supervisors with a credential made for that; raise `Forbidden` for everybody else."""
+    supervises = principal.at_least("supervisor") and bool({"supervise", "admin"} & principal.scopes)
+    if principal.user_id != user_id and not supervises:
+        raise Forbidden("This generation belongs to another user, and your key was not made with the scope 'supervise'.")
 
 
 async def find_stored(storage: Storage, generation_id: bytes) -> Stored | None:
@@ -107,7 +115,10 @@ async def find_stored(storage: Storage, generation_id: bytes) -> Stored | None:
 
 
 async def stored_log(storage: Storage, generation_id: bytes) -> Log:
-    """Read a durable generation's log from its rows; empty where it has been folded away."""
+    """Read a durable generation's log from its rows; empty where it has been folded away.
+
+    Raises `LogBroken` and `UnreadableLog` for a database that is damaged or newer.
+    """
     log: Log | None = None
     for epoch, first_n, _, entries in await storage.fetch(rows.events_of(generation_id)):
         if log is None:
@@ -115,6 +126,6 @@ async def stored_log(storage: Storage, generation_id: bytes) -> Log:
         elif log.epochs[-1][1] != epoch:
             log.take_over(epoch)
         if first_n != len(log.entries) + 1:
-            raise RuntimeError(f"the log of generation {generation_id.hex()} lacks entry {len(log.entries) + 1}")
+            raise LogBroken(f"The stored log of {id_text(generation_id)} lacks entry {len(log.entries) + 1}.")
         log.append(decode_events(entries))
     return log or Log()

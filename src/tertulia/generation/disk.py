@@ -10,8 +10,10 @@ from typing import Final, Protocol, final
 import structlog
 
 from tertulia.generation import rows
+from tertulia.generation.access import find_stored
 from tertulia.generation.ending import Contributor, durable_unit, ephemeral_unit
 from tertulia.generation.log import Log
+from tertulia.storage.statement import Bound
 from tertulia.storage.unit import Guard, Outcome, Refused, Unit
 from tertulia.storage.writer import Storage
 from tertulia.turn.codec import encode_events
@@ -31,8 +33,15 @@ class Disk(Protocol):
         """Take note of new entries; never waits."""
         ...
 
+    def running(self, started_at: int, writes: Sequence[Bound]) -> None:
+        """Note that its turn has come after a wait; never waits itself."""
+        ...
+
     async def end(self, ending: Ending, closing: Ended, log: Log) -> bool:
-        """Commit the end; False where another process has ended it. Raises `StorageUnavailable`."""
+        """Commit the end; False where another process has ended it.
+
+        Raises `StorageUnavailable`, `StorageOverloaded`, `StorageRejected`.
+        """
         ...
 
 
@@ -45,6 +54,9 @@ class NoDisk:
         self._contributors = contributors
 
     def written(self, log: Log) -> None:
+        """Nothing reaches the disk."""
+
+    def running(self, started_at: int, writes: Sequence[Bound]) -> None:
         """Nothing reaches the disk."""
 
     async def end(self, ending: Ending, closing: Ended, log: Log) -> bool:
@@ -88,14 +100,26 @@ class EventRows:
         elif self._timer is None and self._flight is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush, log)
 
+    def running(self, started_at: int, writes: Sequence[Bound]) -> None:
+        """Write that it runs now."""
+        guard = Guard(rows.begin_running(started_at, self._id, self._epoch), name="queued")
+        noted = self._storage.commit(Unit(key=self._id, guards=(guard,), writes=tuple(writes), durable=False))
+        noted.add_done_callback(_heard)
+
     async def end(self, ending: Ending, closing: Ended, log: Log) -> bool:
         """Commit the end with all entries that are not on disk yet."""
         while self._flight is not None:
             await asyncio.wait((self._flight,))
         self._disarm()
-        tail = [*log.entries[self._on_disk :], closing]
+        tail = log.entries[self._on_disk :]
+        if log.ended is None:
+            tail.append(closing)
         unit = durable_unit(ending, self._contributors, epoch=self._epoch, first_n=self._on_disk + 1, tail=tail)
-        return not isinstance(await self._storage.commit(unit), Refused)
+        if not isinstance(await self._storage.commit(unit), Refused):
+            return True
+        # A COMMIT whose end we never learned may have been ours: with our epoch, nobody else can have ended it.
+        found = await find_stored(self._storage, self._id)
+        return found is not None and found.epoch == self._epoch and found.state == ending.outcome
 
     def _flush(self, log: Log) -> None:
         self._disarm()
@@ -130,3 +154,9 @@ class EventRows:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _heard(done: "asyncio.Future[Outcome]") -> None:
+    """Take the outcome of a note that nobody waits for; the ending writes the same again."""
+    if not done.cancelled() and done.exception() is not None:
+        _log.warning("state_not_written", error=type(done.exception()).__name__)

@@ -23,8 +23,8 @@ def ended_event(ending: Ending) -> Ended:
         usage=ending.usage,
         fault=ending.fault,
         ended_at=ending.ended_at,
-        provider=ending.provider,
-        model=ending.provider_model,
+        provider=ending.provider if ending.started_at is not None else None,
+        model=ending.provider_model if ending.started_at is not None else None,
         first_token_ms=ending.first_token_ms,
         partial=ending.partial,
     )
@@ -44,8 +44,17 @@ def durable_unit(
     The guard is the compare-and-set of its state: whoever loses it writes nothing. `tail` are the entries that are not
     on disk yet, the closing one included; `first_n` is the number of the first of them.
     """
+    state, *rest = ending_writes(ending, contributors, epoch=epoch, first_n=first_n, tail=tail)
+    guard = Guard(state, name="running")
+    return Unit(key=ending.generation_id, guards=(guard,), writes=tuple(rest), durable=True)
+
+
+def ending_writes(
+    ending: Ending, contributors: Iterable[Contributor], *, epoch: int, first_n: int, tail: Sequence[Event]
+) -> list[Bound]:
+    """Give all that an end writes: the generation's own row first."""
     last_n = first_n + len(tail) - 1
-    guard = Guard(
+    return [
         rows.end(
             ending.outcome,
             last_n,
@@ -62,11 +71,9 @@ def durable_unit(
             ending.generation_id,
             epoch,
         ),
-        name="running",
-    )
-    writes = [rows.insert_events(ending.generation_id, epoch, first_n, last_n, encode_events(tail))]
-    writes += [bound for contribute in contributors for bound in contribute(ending)]
-    return Unit(key=ending.generation_id, guards=(guard,), writes=tuple(writes), durable=True)
+        rows.insert_events(ending.generation_id, epoch, first_n, last_n, encode_events(tail)),
+        *(bound for contribute in contributors for bound in contribute(ending)),
+    ]
 
 
 def _json(value: object) -> str:

@@ -24,3 +24,5 @@ class GenerationFailed(TertuliaError):
         retry_after = details.pop("retryAfter", None)
         super().__init__(why.message, details=details, retry_after=retry_after)
         self.code = why.code
+        self.called = ended.provider is not None
+        """Whether a provider was asked: then a client that retries by itself may pay twice."""

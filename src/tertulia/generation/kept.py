@@ -8,7 +8,7 @@ import msgspec
 
 from tertulia.generation.access import Stored
 from tertulia.generation.log import Log
-from tertulia.turn.events import Event, Reasoning, Text, ToolCallDelta
+from tertulia.turn.weight import weight
 
 _ENTRY_BYTES: Final = 160  # what an entry's objects weigh beside its text, about
 _BASE_BYTES: Final = 1500  # what one that is kept weighs beside its entries, about
@@ -39,7 +39,7 @@ class Kept:
 
     def put(self, kept: KeptRun) -> None:
         """Keep a run that has just ended."""
-        size = _BASE_BYTES + sum(map(_weight, kept.log.entries))
+        size = _BASE_BYTES + sum(_ENTRY_BYTES + weight(event) for event in kept.log.entries)
         until = asyncio.get_running_loop().time() + self._seconds
         self._entries[kept.row.id] = _Entry(kept, size, until)
         self._bytes += size
@@ -60,9 +60,3 @@ class Kept:
                 return
             self._entries.popitem(last=False)
             self._bytes -= oldest.size
-
-
-def _weight(event: Event) -> int:
-    if isinstance(event, Text | Reasoning):
-        return _ENTRY_BYTES + len(event.text)
-    return _ENTRY_BYTES + (len(event.arguments) if isinstance(event, ToolCallDelta) else 0)

@@ -1,10 +1,11 @@
 """What a door asks for: everything that a generation needs to know, and nothing of HTTP."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
-from tertulia.conversations.opening import Opening
+from tertulia.conversations.opening import Opening, Waiting
 from tertulia.identity.principal import Principal
 from tertulia.kernel.ids import id_text
 from tertulia.providers.port import Target
@@ -16,8 +17,9 @@ OnDisconnect = Literal["auto", "continue", "cancel"]
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One reply that somebody wants.
 
-    `targets` are the models that may answer: the first, then its fallbacks. `model` is the name to show. With an
-    `opening` the generation is durable; without one it lives in memory.
+    `targets` are the models that may answer: the first, then its fallbacks. `model` is the name to show. With
+    `open_turn` the generation is durable: it is asked for the turn's rows once it is known whether the answer has to
+    wait. Without it the generation lives in memory. `opening` is what it gave.
     """
 
     generation_id: bytes
@@ -28,13 +30,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     face: str
     created_at: int
     request_id: str
+    open_turn: Callable[[Waiting], Opening] | None = None
     opening: Opening | None = None
     on_disconnect: OnDisconnect = "auto"
+    priority: str = "normal"
 
     @property
     def durable(self) -> bool:
         """Whether its events reach the disk."""
-        return self.opening is not None
+        return self.open_turn is not None
 
     @property
     def cancels_on_disconnect(self) -> bool:

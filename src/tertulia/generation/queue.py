@@ -47,6 +47,8 @@ class Queue:
         self._waiting: OrderedDict[bytes, deque[Place]] = OrderedDict()
         self._count = 0
         self._mean_s = _FIRST_GUESS_S
+        self.changes = 0
+        """Counts up whenever somebody's position may have changed."""
 
     def enter(self, user_id: bytes) -> "Place":
         """Take a place: to run at once where one is free, else to wait.
@@ -93,6 +95,7 @@ class Queue:
 
     def left(self, place: "Place", *, ran_s: float | None) -> None:
         """Take a place back, whether it ran or still waited, and let the next in."""
+        self.changes += 1
         if ran_s is None:
             self._forget(place)
             return
@@ -147,9 +150,13 @@ class Place:
         return self._queue.position(self)
 
     @property
-    def estimate_ms(self) -> int:
-        """How long it will still wait, in milliseconds."""
-        return int(self._queue.estimate(self.position) * 1000)
+    def changes(self) -> int:
+        """The queue's count of changes: as long as it stays, so does the position."""
+        return self._queue.changes
+
+    def estimate_ms(self, position: int) -> int:
+        """How long one at this position will still wait, in milliseconds."""
+        return int(self._queue.estimate(position) * 1000)
 
     @property
     def max_wait_s(self) -> float:

@@ -13,7 +13,7 @@ from sqlalchemy import (
     update,
 )
 
-from tertulia.storage.statement import Id, Json, Micros, Nano, Statement, insert_ignoring, insert_row, metadata, subject
+from tertulia.storage.statement import Id, Json, Micros, Nano, Statement, insert, insert_ignoring, metadata, subject
 
 generation = Table(
     "generation",
@@ -73,16 +73,33 @@ insert_generation = insert_ignoring(
     "key_id",
     "face",
     "model",
+    "provider",
     "priority",
     "on_disconnect",
     "state",
     "owner",
     "epoch",
     "last_n",
+    "usage",
     "created_at",
+    "started_at",
 )
 
-insert_events = insert_row(generation_event, "generation_id", "epoch", "first_n", "last_n", "entries")
+_events = insert(generation_event).values(
+    {name: bindparam(name) for name in ("generation_id", "epoch", "first_n", "last_n", "entries")}
+)
+insert_events = Statement(
+    # A batch whose COMMIT had an unknown end is written again, longer: then it takes the place of the first.
+    _events.on_conflict_do_update(
+        index_elements=["generation_id", "epoch", "first_n"],
+        set_={"last_n": _events.excluded.last_n, "entries": _events.excluded.entries},
+    ),
+    "generation_id",
+    "epoch",
+    "first_n",
+    "last_n",
+    "entries",
+)
 
 _mine = (generation.c.id == bindparam("of_id")) & (generation.c.epoch == bindparam("of_epoch")) & _live
 
@@ -144,11 +161,7 @@ take_over = Statement(
 )
 
 orphans = Statement(
-    select(generation)
-    .where(_live & (generation.c.owner != bindparam("me")))
-    .order_by(generation.c.id)
-    .limit(bindparam("most", type_=BigInteger)),
-    "me",
+    select(generation).where(_live).order_by(generation.c.id).limit(bindparam("most", type_=BigInteger)),
     "most",
 )
 

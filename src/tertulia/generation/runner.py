@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, final
 
 import msgspec
+import structlog
 
 from tertulia.generation.disk import Disk
 from tertulia.generation.encoding import Encodings
@@ -16,10 +17,11 @@ from tertulia.generation.ending import ended_event
 from tertulia.generation.log import Log
 from tertulia.generation.order import Order
 from tertulia.generation.queue import Overloaded, Place, Queue
+from tertulia.generation.usage import estimated_usage, plausible
 from tertulia.kernel.clock import now_us
 from tertulia.kernel.errors import TertuliaError
 from tertulia.providers.port import Call, Failure, Finished, Provider, Said, Target, fault
-from tertulia.storage.writer import StorageUnavailable
+from tertulia.storage.writer import StorageOverloaded, StorageRejected, StorageUnavailable
 from tertulia.turn.ending import Cancel, Ending
 from tertulia.turn.events import (
     Attempt,
@@ -29,13 +31,12 @@ from tertulia.turn.events import (
     Finish,
     Outcome,
     Queued,
-    Reasoning,
     Started,
-    Text,
-    ToolCallDelta,
+    UsageSeen,
 )
-from tertulia.turn.fold import Fold, fold
-from tertulia.turn.usage import Usage, estimate_prompt, estimate_tokens
+from tertulia.turn.fold import Choice, Fold, fold
+from tertulia.turn.usage import Usage, estimate_prompt
+from tertulia.turn.weight import weight
 
 
 class StreamingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,7 +59,9 @@ Report = Callable[[Ending], None]
 """Told of each ending after its commit: metrics and logs."""
 
 _TICK_S: Final = 1.0
+_log = structlog.get_logger("tertulia.generation")
 _STORE_TRIES: Final = 3
+_TRY_AGAIN = (StorageUnavailable, StorageOverloaded)
 
 
 @final
@@ -93,6 +96,7 @@ class Run:
         self._how: asyncio.Future[Finished | Failure] | None = None
         self._stopped: Finished | Failure | None = None
         self._size = 0
+        self._settled = False
 
     # what others see
 
@@ -138,37 +142,42 @@ class Run:
         """Stop it because its process must: it ends `interrupted`, with what came."""
         self._stop(fault("interrupted", "The server stopped while this was being answered; what came is kept."))
 
-    def broke(self) -> None:
-        """Close the log of a run that a defect has ended, so that nobody waits for it."""
+    async def broke(self) -> None:
+        """End a run that a defect has stopped, so that nobody waits for it and nothing stays running."""
         if not self.over.done():
-            closing = Ended("failed", fault=Fault("internal", "The server failed; the log has the reason."))
-            self.log.append((closing,))
-            self._open()
-            self.over.set_result(closing)
+            await self._end(fault("internal", "The server failed; the log has the reason."))
 
     # the sink: called from the provider's read callback
 
     def events(self, batch: Sequence[Said]) -> None:
         """Take what the provider says."""
-        if self._stopped is not None or self._how is None or self._how.done():
+        if self._stopped is not None:
+            self._late(batch)
+            return
+        if self._how is None or self._how.done():
             return
         entries: Sequence[Event] = batch
-        if self.first_token_at is None:
+        if self.first_token_at is None and any(not isinstance(event, UsageSeen) for event in batch):
             entries = [self._first_token(), *batch]
         for event in batch:
-            if isinstance(event, Text | Reasoning):
-                self._size += len(event.text)
-            elif isinstance(event, ToolCallDelta):
-                self._size += len(event.arguments)
+            self._size += weight(event)
         self.log.append(entries)
         self._disk.written(self.log)
+        self._open()
         if self._size > self._settings.max_response_bytes:
-            self._stop(Finished((Finish("length", native="max_response_bytes"),)))
+            choices = range(self.order.request.choices)
+            self._stop(Finished(tuple(Finish("length", choice, native="max_response_bytes") for choice in choices)))
 
     def ended(self, how: Finished | Failure) -> None:
         """Take the provider's last word."""
         if self._how is not None and not self._how.done():
             self._how.set_result(how)
+
+    def _late(self, batch: Sequence[Said]) -> None:
+        """Of what comes after a stop only a count matters: it says what has been used."""
+        counts = [event for event in batch if isinstance(event, UsageSeen)]
+        if counts and self.log.ended is None:
+            self.log.append(counts[-1:])
 
     # the runner
 
@@ -180,7 +189,7 @@ class Run:
         try:
             how = await self._answer()
         except TertuliaError as error:
-            how = Failure(Fault(error.code, error.message, error.details))
+            how = Failure(Fault(error.code, error.message, error.details), retry_after=error.retry_after)
         finally:
             watch.cancel()
             beat.cancel()
@@ -205,17 +214,22 @@ class Run:
         return how
 
     async def _wait_for_turn(self) -> None:
-        waited = 0.0
-        told = 0
+        if not self._place.waiting:
+            return
+        until = asyncio.get_running_loop().time() + self._place.max_wait_s
+        told, seen = 0, -1
         while self._place.waiting and self._stopped is None:
-            if waited >= self._place.max_wait_s:
+            if asyncio.get_running_loop().time() >= until:
                 raise Overloaded("This waited too long for a place at its provider.", retry_after=5)
-            if told != (position := self._place.position):
-                self.log.append((Queued(position, self._place.estimate_ms),))
-                self._open()
-                told = position
+            if seen != self._place.changes:
+                seen, position = self._place.changes, self._place.position
+                if position != told:
+                    told = position
+                    self.log.append((Queued(position, self._place.estimate_ms(position)),))
+                    self._open()
             await self._place.turn(_TICK_S)
-            waited += _TICK_S
+        if self._stopped is None and self.order.opening is not None:
+            self._disk.running(now_us(), self.order.opening.begun)
 
     async def _try(self, provider: Provider, target: Target) -> Finished | Failure:
         self._how = asyncio.get_running_loop().create_future()
@@ -267,32 +281,64 @@ class Run:
         if not self.opened.done():
             self.opened.set_result(None)
 
+    async def settle(self) -> bool:
+        """Store the end once more, where it could not be stored; True when nothing is left to do."""
+        if self.ending is None or self._settled:
+            return True
+        try:
+            await self._store(self.ending)
+        except _TRY_AGAIN:
+            return False
+        return True
+
     async def _end(self, how: Finished | Failure) -> None:
-        ending = self.ending = self._ending(how)
-        closing = ended_event(ending)
-        for tries in range(_STORE_TRIES):
-            try:
-                stored = await self._disk.end(ending, closing, self.log)
-            except StorageUnavailable as error:
-                if tries + 1 < _STORE_TRIES:
-                    await asyncio.sleep(_TICK_S)
-                    continue
-                closing = msgspec.structs.replace(
-                    closing, outcome="failed", finishes=(), fault=Fault(error.code, error.message)
-                )
-                break
-            if not stored:
-                closing = _taken_over(closing)
-            break
+        self.ending = self._ending(how)
+        closing = await self._stored(self.ending)
         self.log.append((closing,))
         self._open()
         self.over.set_result(closing)
+
+    async def _stored(self, ending: Ending) -> Ended:
+        """Store the end, and give the entry that tells of it: a failure, where the storage does not take it."""
+        why = Fault("storage_unavailable", "The answer could not be stored.")
+        for tries in range(_STORE_TRIES):
+            if tries:
+                await asyncio.sleep(_TICK_S)
+            try:
+                mine = await self._store(ending)
+            except _TRY_AGAIN as error:
+                why = Fault(error.code, error.message)
+                continue
+            return ended_event(self.ending or ending) if mine else _taken_over(ended_event(ending))
+        self.ending = msgspec.structs.replace(ending, outcome="failed", finishes=(), fault=why)
+        return ended_event(self.ending)
+
+    async def _store(self, ending: Ending) -> bool:
+        try:
+            mine = await self._disk.end(ending, ended_event(ending), self.log)
+        except StorageRejected:
+            # Something in the answer cannot be stored at all: that must not keep the end from being stored.
+            why = Fault("internal", "This answer could not be stored; its text is lost.")
+            self.ending = msgspec.structs.replace(ending, outcome="failed", finishes=(), fault=why, choices=(Choice(),))
+            mine = await self._store_bare(self.ending)
+        self._settled = True
+        return mine
+
+    async def _store_bare(self, ending: Ending) -> bool:
+        try:
+            return await self._disk.end(ending, ended_event(ending), self.log)
+        except StorageRejected as error:
+            # A defect of ours: without a word of the answer it must be storable. Trying for ever would not mend it.
+            _log.error("ending_rejected", generation_id=self.order.id_text, reason=error.message)
+            return True
 
     def _ending(self, how: Finished | Failure) -> Ending:
         order = self.order
         outcome = self._outcome(how)
         folded = self.fold()
         opening = order.opening
+        if self.attempts and self.attempts[-1]["status"] in {"calling", "answering"}:
+            self.attempts[-1]["status"] = outcome
         return Ending(
             generation_id=order.generation_id,
             user_id=order.principal.user_id,
@@ -307,7 +353,7 @@ class Run:
             choices=folded.choices(),
             finishes=how.finishes if isinstance(how, Finished) else (),
             usage=self._usage(folded, outcome),
-            fault=how.fault if isinstance(how, Failure) else None,
+            fault=_fault_of(how) if isinstance(how, Failure) else None,
             cancel=self.cancelled,
             own_key=self.target.key is not None,
             created_at=order.created_at,
@@ -326,28 +372,22 @@ class Run:
 
     def _usage(self, folded: Fold, outcome: Outcome) -> Usage:
         """Take the provider's count; estimate where it gave none, or stopped before its last."""
-        seen = folded.usage
-        if seen is not None and outcome == "completed" and self._stopped is None and _plausible(seen):
+        if self.started_at is None:
+            return Usage()
+        seen = folded.usage if folded.usage is not None and plausible(folded.usage) else None
+        if seen is not None and outcome == "completed" and self._stopped is None:
             return seen
         if outcome == "failed" and not self.said_something:
-            return seen if seen is not None and _plausible(seen) else Usage()
-        return estimated_usage(
-            estimate_prompt(self.order.request.messages), folded, seen if seen and _plausible(seen) else None
-        )
+            return seen or Usage()
+        return estimated_usage(estimate_prompt(self.order.request.messages), folded)
 
 
-def estimated_usage(prompt: int, folded: Fold, seen: Usage | None = None) -> Usage:
-    """Estimate from what came, never below what the provider has counted so far; flagged."""
-    completion = estimate_tokens(sum(choice.size for choice in folded.choices()))
-    base = seen or Usage()
-    return msgspec.structs.replace(
-        base, prompt=base.prompt or prompt, completion=max(base.completion, completion), estimated=True
-    )
-
-
-def _plausible(usage: Usage) -> bool:
-    parts = (usage.prompt, usage.completion, usage.cached, usage.cache_write, usage.reasoning)
-    return all(0 <= part < 1 << 31 for part in parts)
+def _fault_of(how: Failure) -> Fault:
+    """Keep with the fault when it may be tried again."""
+    if how.retry_after is None:
+        return how.fault
+    details = {**(how.fault.details or {}), "retryAfter": how.retry_after}
+    return msgspec.structs.replace(how.fault, details=details)
 
 
 def _taken_over(closing: Ended) -> Ended:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import Final, final
 
+import msgspec
 import structlog
 
 from tertulia.accounting.usage import usage_owner
@@ -21,6 +22,7 @@ from tertulia.generation.ending import Contributor
 from tertulia.generation.kept import Kept, KeptRun
 from tertulia.generation.log import Log
 from tertulia.generation.order import Order
+from tertulia.generation.queue import Place
 from tertulia.generation.runner import Lane, Report, Run, StreamingSettings
 from tertulia.identity.principal import Principal
 from tertulia.kernel.errors import Kind, NotFound, TertuliaError
@@ -30,10 +32,14 @@ from tertulia.storage.writer import Storage
 from tertulia.turn.codec import encode_events
 from tertulia.turn.ending import Cancel
 from tertulia.turn.events import Started
+from tertulia.turn.usage import Usage, estimate_prompt
 
 Found = Run | KeptRun | Stored
 """A generation: going on here, lately ended in memory, or in the database."""
 
+_SETTLE_FIRST_S: Final = 1.0
+_SETTLE_MOST_S: Final = 30.0
+_LAST_WORDS_S: Final = 5.0
 _log = structlog.get_logger("tertulia.generation")
 
 
@@ -74,6 +80,7 @@ class Generations:
         self._report = report
         self._running: dict[bytes, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: set[asyncio.Task[Run]] = set()
         self._draining = False
 
     async def start(self, order: Order) -> Run:
@@ -83,14 +90,31 @@ class Generations:
         """
         if self._draining:
             raise Draining("The server is being stopped. Try again in a moment.", retry_after=5)
-        place = self._lanes[order.targets[0].provider].queue.enter(order.principal.user_id)
-        started = _started(order)
+        if not order.durable:
+            place = self._enter(order)
+            return self._go_on(order, _started(order), place)
+        # What was handed to the storage is committed whoever leaves meanwhile, so it is seen through to its run.
+        task = asyncio.get_running_loop().create_task(self._start_durable(order))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+        return await asyncio.shield(task)
+
+    async def _start_durable(self, order: Order) -> Run:
+        place = self._enter(order)
         try:
-            if order.durable:
-                await self._begin(order, started, "queued" if place.waiting else "running")
+            assert order.open_turn is not None  # that is what makes it durable  # noqa: S101
+            order = msgspec.structs.replace(order, opening=order.open_turn("queued" if place.waiting else "streaming"))
+            started = _started(order)
+            await self._begin(order, started, running=not place.waiting)
         except BaseException:  # whatever it is, the place must be given back
             place.leave()
             raise
+        return self._go_on(order, started, place)
+
+    def _enter(self, order: Order) -> Place:
+        return self._lanes[order.targets[0].provider].queue.enter(order.principal.user_id)
+
+    def _go_on(self, order: Order, started: Started, place: Place) -> Run:
         run = Run(order, lanes=self._lanes, place=place, disk=self._disk(order), settings=self._streaming)
         run.log.append((started,))
         self._running[order.generation_id] = run
@@ -144,21 +168,26 @@ class Generations:
     async def drain(self, within_s: float) -> None:
         """Take nothing new and let what runs end; then stop what is left, keeping what came."""
         self._draining = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=within_s)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while (tasks := self._tasks | self._starting) and (left := until - loop.time()) > 0:
+            await asyncio.wait(tasks, timeout=left)
         for run in tuple(self._running.values()):
             run.interrupt()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+            await asyncio.wait(self._tasks, timeout=_LAST_WORDS_S)
 
     async def _run(self, run: Run) -> None:
         try:
             await run.run()
         except Exception:  # noqa: BLE001 - a defect must not leave followers waiting for ever
             _log.exception("generation_broke", generation_id=run.order.id_text)
-            run.broke()
-        finally:
-            del self._running[run.order.generation_id]
+            await run.broke()
+        pause = _SETTLE_FIRST_S
+        while not await run.settle():
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _SETTLE_MOST_S)
+        del self._running[run.order.generation_id]
         ending = run.ending
         if ending is None:
             return
@@ -166,9 +195,11 @@ class Generations:
             self._kept.put(KeptRun(stored_of_ending(ending, run.state, len(run.log.entries)), run.log))
         self._report(ending)
 
-    async def _begin(self, order: Order, started: Started, state: str) -> None:
+    async def _begin(self, order: Order, started: Started, *, running: bool) -> None:
         opening = order.opening
-        assert opening is not None  # durable orders have one  # noqa: S101
+        assert opening is not None  # durable orders have one by now  # noqa: S101
+        first = order.targets[0]
+        expected = Usage(prompt=estimate_prompt(order.request.messages), estimated=True)
         insert = rows.insert_generation(
             order.generation_id,
             order.principal.user_id,
@@ -178,13 +209,16 @@ class Generations:
             order.principal.key_id,
             order.face,
             order.model,
-            "normal",
+            f"{first.provider}/{first.model}",
+            order.priority,
             order.on_disconnect,
-            state,
+            "running" if running else "queued",
             self.me,
             0,
             1,
+            msgspec.json.encode(expected).decode(),
             order.created_at,
+            order.created_at if running else None,
         )
         events = rows.insert_events(order.generation_id, 0, 1, 1, encode_events((started,)))
         unit = Unit(

@@ -20,7 +20,6 @@ PREFIX: Final = "tt-"
 SCOPES: Final = frozenset(
     {"chat", "read", "characters", "jobs", "bot", "supervise", "admin", "priority:high", "priority:critical"}
 )
-DEFAULT_SCOPES: Final = frozenset({"chat", "read", "characters", "jobs"})
 SCOPES_OF: Final[Mapping[Role, frozenset[str]]] = {
     "user": SCOPES - {"bot", "supervise", "admin", "priority:high", "priority:critical"},
     "supervisor": SCOPES - {"bot", "admin"},
@@ -37,12 +36,14 @@ def digest(credential: str) -> bytes:
 async def create_key(storage: Storage, *, user_name: str, name: str, scopes: Iterable[str] = ()) -> str:
     """Make a key for a user and give its text, the only time that anybody sees it.
 
+    Without `scopes` it may do all that its owner may.
+
     Raises `NoSuchUser`, and `Invalid` for a scope that does not exist or that the user may not have.
     """
     owner = await find_user(storage, user_name)
     if owner is None:
         raise NoSuchUser(user_name)
-    wanted = frozenset(scopes) or DEFAULT_SCOPES
+    wanted = frozenset(scopes) or SCOPES_OF[owner.role]
     if unknown := wanted - SCOPES:
         raise Invalid(f"No scope is called {min(unknown)!r}; there are: {', '.join(sorted(SCOPES))}.")
     if beyond := wanted - SCOPES_OF[owner.role]:

@@ -145,7 +145,10 @@ class Fold:
             case Ended():
                 self.ended = event
                 self.usage = event.usage or self.usage
-            case Queued() | Attempt():
+            case Attempt():
+                if event.status == "failed":
+                    self.usage = None  # the next provider counts anew
+            case Queued():
                 pass
 
     def extend(self, events: Iterable[Event]) -> "Fold":

@@ -1,5 +1,7 @@
 """The generations face: look at a reply, follow it, stop it, whatever door it came through."""
 
+from typing import Annotated
+
 import msgspec
 
 from tertulia.asgi.body import JsonBody
@@ -19,7 +21,7 @@ from tertulia.kernel.ids import path_id
 class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why it is stopped; may be left out."""
 
-    reason: str | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=500)] | None = None
 
 
 def routes(*, generations: Generations, heartbeat_s: float) -> tuple[Route, ...]:
@@ -45,7 +47,8 @@ def routes(*, generations: Generations, heartbeat_s: float) -> tuple[Route, ...]
             variant="events",
             make=lambda: EventEncoder("events"),
             after=after,
-            live=exchange.query.get("follow", "true").lower() != "false",
+            # What is running neither here nor ended has no writer that we could follow.
+            live=isinstance(found, Run) and exchange.query.get("follow", "true").lower() != "false",
         )
         return None
 

@@ -59,7 +59,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One answer. Times are milliseconds: before the first piece, and between pieces.
 
     `pieces` are said one by one; else `reply` is cut into pieces of `piece_chars`. `tear` sends the bytes of each
-    piece cut in the middle, also in the middle of a character. `usage` replaces what would be counted: "none"
+    piece cut in the middle, also in the middle of a character; `nul` begins the last piece with a character that no database takes. `usage` replaces what would be counted: "none"
     sends none.
     """
 
@@ -77,6 +77,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usage: Used | Literal["none"] | None = None
     fault: Fault | None = None
     tear: bool = False
+    nul: bool = False
 
 
 Piece = Text | Reasoning | Refusal | ToolCallDelta | Image
