@@ -1,5 +1,6 @@
 """The body of POST /v1/chat/completions, read and checked (HTTP contract, OpenAI face)."""
 
+import re
 from typing import Any, Final, Literal, cast
 
 import msgspec
@@ -32,8 +33,24 @@ Priority = Literal["low", "normal", "high", "critical"]
 _MAX_IDS: Final = 100
 _MAX_FALLBACKS: Final = 16
 _NAME: Final = 255
-_model: Final = text(512, least=1)
-_name: Final = text(_NAME, least=1)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _one_line(most: int) -> Rule:
+    """Take a name that goes into headers, logs and addresses: without control characters."""
+    rule = text(most, least=1)
+
+    def check(path: str, value: Any) -> str:
+        name: str = rule(path, value)
+        if _CONTROL.search(name):
+            refuse(path, "must not contain control characters. Remove them.")
+        return name
+
+    return check
+
+
+_model: Final = _one_line(512)
+_name: Final = _one_line(_NAME)
 _ids: Final = listed(uuid, _MAX_IDS)
 
 _OPTIONS: Final[dict[str, Rule]] = {

@@ -12,6 +12,7 @@ from tertulia.asgi.route import Parameter, Route
 from tertulia.conversations.opening import open_conversation
 from tertulia.faces.openai.decode import ChatRequest, decode_chat
 from tertulia.faces.openai.encode import ChunkEncoder, completion
+from tertulia.faces.openai.headers import headers_of
 from tertulia.faces.openai.shapes import ModelList, ModelObject
 from tertulia.generation.failed import GenerationFailed
 from tertulia.generation.follow import Follower
@@ -225,7 +226,7 @@ async def _stream(exchange: Exchange, run: Run, chat: ChatRequest) -> Answer | N
     ended = run.log.ended
     if ended is not None and ended.outcome == "failed" and not ended.partial:
         raise GenerationFailed(run.started, ended)
-    push = exchange.stream(200, _headers(run))
+    push = exchange.stream(200, headers_of(run))
     usage = chat.include_usage
     Follower(
         run.log, run.encodings, push=push, variant=("openai", usage), make=lambda: ChunkEncoder(include_usage=usage)
@@ -239,22 +240,7 @@ async def _whole(run: Run) -> Answer:
         raise GenerationFailed(run.started, ended)
     choices = run.ending.choices if run.ending else run.fold().choices()
     body = completion(run.started, choices, ended)
-    return Answer(200, body, headers=tuple(_headers(run)))
-
-
-def _headers(run: Run) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"x-generation-id", run.order.id_text.encode()),
-        (b"x-provider", run.target.provider.encode()),
-        (b"x-model", run.target.model.encode("ascii", "replace")),
-    ]
-    started = run.started
-    if started.conversation_id and started.message_id:
-        headers.append((b"x-conversation-id", started.conversation_id.encode()))
-        headers.append((b"x-message-id", started.message_id.encode()))
-    if run.dropped:
-        headers.append((b"x-dropped-params", ", ".join(run.dropped).encode("ascii", "replace")))
-    return headers
+    return Answer(200, body, headers=tuple(headers_of(run)))
 
 
 async def _listed(routing: Routing, created_at: int) -> list[ModelObject]:
