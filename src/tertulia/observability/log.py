@@ -10,6 +10,7 @@ from typing import IO, Any, Final, Literal, final
 import msgspec
 import structlog
 
+from tertulia.observability.escape import escape_fields
 from tertulia.observability.metrics import LOG_DROPPED
 from tertulia.observability.redact import redact_fields
 
@@ -96,6 +97,7 @@ def set_up_logging(settings: LoggingSettings, stream: IO[str] = sys.stderr) -> W
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,  # a story is text before it is redacted, and has no variables in it
             _redacted,
+            *((_escaped,) if pretty else ()),  # JSON escapes by itself
             shape,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -110,6 +112,10 @@ def set_up_logging(settings: LoggingSettings, stream: IO[str] = sys.stderr) -> W
 
 def _redacted(_: Any, __: str, fields: MutableMapping[str, Any]) -> Mapping[str, Any]:
     return redact_fields(fields)
+
+
+def _escaped(_: Any, __: str, fields: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    return escape_fields(fields)
 
 
 def _json(value: Any, **_: Any) -> str:
