@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from tests.storage import bank
-
 from tertulia.storage.driver import connect
 from tertulia.storage.home import HomeLock
+from tertulia.storage.opening import open_storage
 from tertulia.storage.unit import COMMITTED, Unit
-from tertulia.storage.writer import StorageUnavailable, open_storage, parse_url
+from tertulia.storage.writer import StorageUnavailable, parse_url
+from tests.storage import bank
 
 
 def tell(line: str) -> None:

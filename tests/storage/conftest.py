@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
+from tertulia.storage.opening import open_storage
+from tertulia.storage.writer import Storage
 from tests.postgres_cluster import Cluster, start_cluster
 from tests.storage import bank
-
-from tertulia.storage.writer import Storage, open_storage
 
 
 @pytest.fixture

@@ -8,9 +8,6 @@ import pytest
 from sqlalchemy import Column, Table, Text, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
-from tests.storage import bank
-from tests.storage.bank import new
-from tests.storage.conftest import Batches
 
 from tertulia.storage.statement import Id, Sequence, Statement, metadata
 from tertulia.storage.unit import COMMITTED, Guard, Refused, Unit
@@ -23,6 +20,9 @@ from tertulia.storage.writer import (
     open_storage,
     parse_url,
 )
+from tests.storage import bank
+from tests.storage.bank import new
+from tests.storage.conftest import Batches
 
 
 def unit(*writes, guards=(), key=None, durable=True) -> Unit:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.storage.processes import child
 
 from tertulia.storage.home import HomeLock, HomeTaken, HomeUnusable, make_home
+from tests.storage.processes import child
 
 
 def test_a_home_is_made_for_its_owner_alone(tmp_path: Path):

@@ -8,7 +8,6 @@ import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from tests.postgres_cluster import Cluster
 
 from tertulia.storage import migrate
 from tertulia.storage.driver import connect
@@ -23,6 +22,7 @@ from tertulia.storage.migrate import (
     revision,
 )
 from tertulia.storage.writer import StorageUnavailable, parse_url
+from tests.postgres_cluster import Cluster
 
 _STEP = """
 import os

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
-from tests.postgres_cluster import Cluster
-from tests.storage import bank
 
+from tertulia.storage.opening import open_storage
 from tertulia.storage.statement import Bound, Statement
 from tertulia.storage.unit import COMMITTED, Guard, Refused, Unit
-from tertulia.storage.writer import Storage, StorageRejected, open_storage
+from tertulia.storage.writer import Storage, StorageRejected
+from tests.postgres_cluster import Cluster
+from tests.storage import bank
 
 ACCOUNTS = [bytes([n]) * 16 for n in range(3)]
 _clear = [Statement(delete(table)) for table in reversed(bank.schema.sorted_tables)]

@@ -5,11 +5,12 @@ import random
 import signal
 
 import pytest
+
+from tertulia.storage.opening import open_storage
+from tertulia.storage.unit import COMMITTED, Unit
+from tertulia.storage.writer import Storage
 from tests.storage import bank
 from tests.storage.processes import child
-
-from tertulia.storage.unit import COMMITTED, Unit
-from tertulia.storage.writer import Storage, open_storage
 
 
 async def test_a_write_by_another_process_is_heard_of_and_ones_own_is_not(storage: Storage, url: str):

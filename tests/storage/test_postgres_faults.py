@@ -8,14 +8,15 @@ import time
 import psycopg
 import pytest
 from sqlalchemy import text
-from tests.postgres_cluster import Cluster
-from tests.storage import bank
 
 from tertulia.storage import backlog, postgres, postgres_writer
+from tertulia.storage.opening import open_storage
 from tertulia.storage.postgres import PostgresStorage
 from tertulia.storage.statement import Statement
 from tertulia.storage.unit import COMMITTED, Guard, Unit
-from tertulia.storage.writer import DatabaseUrlInvalid, StorageRejected, StorageUnavailable, open_storage
+from tertulia.storage.writer import DatabaseUrlInvalid, StorageRejected, StorageUnavailable
+from tests.postgres_cluster import Cluster
+from tests.storage import bank
 
 
 def note(what: str) -> Unit:

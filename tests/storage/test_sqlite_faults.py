@@ -7,14 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.storage import bank
-from tests.storage.processes import child
 
 from tertulia.storage import backlog, sqlite_reader
 from tertulia.storage.driver import connect, library, library_warning
+from tertulia.storage.opening import open_storage
 from tertulia.storage.sqlite import SqliteStorage
 from tertulia.storage.unit import COMMITTED, Unit
-from tertulia.storage.writer import StorageUnavailable, open_storage, parse_url
+from tertulia.storage.writer import StorageUnavailable, parse_url
+from tests.storage import bank
+from tests.storage.processes import child
 
 
 def note(what: str, *, durable: bool = True) -> Unit:

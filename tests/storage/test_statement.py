@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Column, ForeignKey, MetaData, Table, Text, bindparam, func, null, select, text, update
-from tests.storage import bank
 
 from tertulia.storage.columns import Id, columns_without_subject, metadata, subject
 from tertulia.storage.form import UnstorableTextError
 from tertulia.storage.statement import Statement, insert
 from tertulia.storage.unit import Guard, Unit
+from tests.storage import bank
 
 
 def flat(sql: str) -> str:

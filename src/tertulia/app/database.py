@@ -9,7 +9,8 @@ from tertulia.app.figures import report_commit
 from tertulia.observability.redact import redact_url
 from tertulia.storage.home import make_home
 from tertulia.storage.migrate import prepare
-from tertulia.storage.writer import Storage, open_storage
+from tertulia.storage.opening import open_storage
+from tertulia.storage.writer import Storage
 
 
 def database_url(loaded: Loaded) -> str:

@@ -105,7 +105,7 @@ def require_owner(principal: Principal, user_id: bytes) -> None:
     """Let the owner pass, and supervisors with a credential made for that; raise `Forbidden` for everybody else."""
     supervises = principal.at_least("supervisor") and bool({"supervise", "admin"} & principal.scopes)
     if principal.user_id != user_id and not supervises:
-        raise Forbidden("This generation belongs to another user, and your key was not made with the scope 'supervise'.")
+        raise Forbidden("This generation belongs to another user, and your key has not the scope 'supervise'.")
 
 
 async def find_stored(storage: Storage, generation_id: bytes) -> Stored | None:

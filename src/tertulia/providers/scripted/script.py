@@ -59,8 +59,8 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One answer. Times are milliseconds: before the first piece, and between pieces.
 
     `pieces` are said one by one; else `reply` is cut into pieces of `piece_chars`. `tear` sends the bytes of each
-    piece cut in the middle, also in the middle of a character; `nul` begins the last piece with a character that no database takes. `usage` replaces what would be counted: "none"
-    sends none.
+    piece cut in the middle, also in the middle of a character; `nul` begins the last piece with a character that no
+    database takes. `usage` replaces what would be counted; "none" sends none.
     """
 
     reply: str | None = None
