@@ -9,6 +9,7 @@ from sqlalchemy import Column, Table, Text, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
+from tertulia.storage.opening import open_storage
 from tertulia.storage.statement import Id, Sequence, Statement, metadata
 from tertulia.storage.unit import COMMITTED, Guard, Refused, Unit
 from tertulia.storage.writer import (
@@ -17,7 +18,6 @@ from tertulia.storage.writer import (
     StorageOverloaded,
     StorageRejected,
     StorageUnavailable,
-    open_storage,
     parse_url,
 )
 from tests.storage import bank
