@@ -4,9 +4,9 @@ import asyncio
 
 import aiohttp
 import pytest
-from tests.asgi.live import Live, Stage, route, served, until
 
 from tertulia.asgi.exchange import json_answer
+from tests.asgi.live import Live, Stage, route, served, until
 
 STAGE = Stage()
 

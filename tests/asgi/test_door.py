@@ -5,12 +5,12 @@ import json
 
 import msgspec
 import pytest
-from tests.asgi.live import GRACE, Live, Reply, request, route, served, until
 
 from tertulia.asgi.body import JsonBody
 from tertulia.asgi.exchange import Answer, json_answer
 from tertulia.asgi.settings import RequestSettings, ServerSettings
 from tertulia.kernel.errors import Kind, TertuliaError
+from tests.asgi.live import GRACE, Live, Reply, request, route, served, until
 
 
 class Note(msgspec.Struct, forbid_unknown_fields=True):

@@ -7,11 +7,11 @@ import time
 
 import pytest
 import uvicorn
-from tests.asgi.live import Live, Recorder, Stage, make_door, read_chunk, read_chunks, request, route, served, until
 
 from tertulia.asgi.exchange import json_answer
 from tertulia.asgi.settings import RequestSettings, ServerSettings
 from tertulia.kernel.errors import TertuliaError
+from tests.asgi.live import Live, Recorder, Stage, make_door, read_chunk, read_chunks, request, route, served, until
 
 STAGE = Stage()
 WAITS: list[asyncio.Event] = []

@@ -4,9 +4,9 @@ import asyncio
 import time
 
 import pytest
-from tests.asgi.live import Live, Stage, read_chunk, read_chunks, read_reply, request, route, served, until
 
 from tertulia.asgi.exchange import json_answer
+from tests.asgi.live import Live, Stage, read_chunk, read_chunks, read_reply, request, route, served, until
 
 STAGE = Stage()
 

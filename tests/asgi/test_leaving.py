@@ -10,10 +10,10 @@ import time
 
 import psutil
 import pytest
-from tests.asgi.live import Live, Stage, read_chunk, read_chunks, read_reply, request, route, served, until
 
 from tertulia.asgi.exchange import json_answer
 from tertulia.asgi.server.cycle import Cycle
+from tests.asgi.live import Live, Stage, read_chunk, read_chunks, read_reply, request, route, served, until
 
 STAGE = Stage()
 

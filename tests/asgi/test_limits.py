@@ -6,10 +6,10 @@ import time
 
 import psutil
 import pytest
-from tests.asgi.live import Live, Stage, read_reply, readable, request, route, served, until
 
 from tertulia.asgi.exchange import json_answer
 from tertulia.asgi.settings import RequestSettings, ServerSettings
+from tests.asgi.live import Live, Stage, read_reply, readable, request, route, served, until
 
 STAGE = Stage()
 
@@ -119,6 +119,19 @@ def test_a_body_that_nobody_asks_for_makes_the_client_wait(live: Live):
         connection.settimeout(10)
         connection.sendall(b"x" * (50_000_000 - sent))
         assert reader.readline() == b"0\r\n"
+
+
+def test_requests_piled_up_behind_a_stream_make_the_client_wait(live: Live):
+    block = request("/echo") * 20_000
+    with live.connect() as connection:
+        STAGE.open(live, connection).close()
+        connection.settimeout(0.5)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 60_000_000:
+                sent += connection.send(block)
+        assert sent < 30_000_000
+        assert not any(each._queue for each in live.server.server_state.connections)  # nor is any of it taken apart
 
 
 @pytest.mark.parametrize(

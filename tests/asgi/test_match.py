@@ -4,9 +4,9 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.asgi.live import route
 
 from tertulia.asgi.match import Table
+from tests.asgi.live import route
 
 
 async def nothing(_):

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
-from tests.asgi.live import route
 
 from tertulia.asgi.docs import docs_answer, page
 from tertulia.asgi.openapi import describe, error_codes, openapi_document
 from tertulia.asgi.problem import STATUS
 from tertulia.asgi.route import Parameter
+from tests.asgi.live import route
 
 
 class Part(msgspec.Struct):

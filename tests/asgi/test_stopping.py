@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.asgi.live import Stage, make_door, read_chunk, read_reply, request, route, served, until
 
 from tertulia.asgi.exchange import json_answer
 from tertulia.asgi.server import CannotListen, TlsUnusable, address_of, bind, serve
 from tertulia.asgi.settings import RequestSettings, ServerSettings
 from tertulia.kernel.errors import TertuliaError
+from tests.asgi.live import Stage, make_door, read_chunk, read_reply, request, route, served, until
 
 STAGE = Stage()
 
