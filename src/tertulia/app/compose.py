@@ -7,7 +7,7 @@ import structlog
 
 from tertulia.accounting.usage import usage_recorder
 from tertulia.app.configuration import ConfigurationError, Loaded
-from tertulia.app.figures import report_ending
+from tertulia.app.figures import EndingReport, watch_queues
 from tertulia.app.providers import LOCAL, Made, make_providers, plan_all
 from tertulia.asgi.docs import docs_answer
 from tertulia.asgi.openapi import openapi_document
@@ -75,16 +75,18 @@ def compose(loaded: Loaded, *, storage: Storage, transport: Transport, admin: Us
     except Invalid as error:
         raise ConfigurationError(error.message) from None
     contributors: tuple[Contributor, ...] = (store_answers, usage_recorder(prices.of))
+    lanes = {
+        name: Lane(provider, Queue(settings.queue, made.plans[name].max_concurrent))
+        for name, provider in made.providers.items()
+    }
+    watch_queues(lane.queue for lane in lanes.values())
     generations = Generations(
         storage=storage,
-        lanes={
-            name: Lane(provider, Queue(settings.queue, made.plans[name].max_concurrent))
-            for name, provider in made.providers.items()
-        },
+        lanes=lanes,
         contributors=contributors,
         streaming=settings.streaming,
         kept=Kept(seconds=settings.chat.stream_buffer_s, most_bytes=settings.chat.ephemeral_mb * _MIB),
-        report=report_ending,
+        report=EndingReport(_configured_models(loaded, made).__contains__),
     )
     routing = Routing(plans=made.plans, providers=made.providers, naming=_naming(loaded, made))
     credentials = Credentials(storage, admin=admin, admin_key=settings.admin_api_key)
@@ -133,7 +135,8 @@ async def _storage_check(storage: Storage) -> Check:
     try:
         await storage.healthy()
     except StorageUnavailable as error:
-        return Check("down", error.message)
+        _log.error("storage_unavailable", error=error.message)
+        return Check("down", "The database cannot be reached.")
     return Check("ok")
 
 
@@ -164,3 +167,10 @@ def _naming(loaded: Loaded, made: Made) -> Naming:
     if not default and made.local is not None:
         default = f"{LOCAL}/{made.local.name}"
     return Naming(settings.aliases, default, settings.default_provider, settings.enforce_default)
+
+
+def _configured_models(loaded: Loaded, made: Made) -> frozenset[str]:
+    settings = loaded.settings
+    named = {f"{plan.name}/{model}" for plan in made.plans.values() for model in plan.models}
+    chains = {model for chain in settings.aliases.values() for model in chain}
+    return frozenset({*named, *chains, *settings.prices, _naming(loaded, made).default_model})

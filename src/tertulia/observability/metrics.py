@@ -49,7 +49,6 @@ COMMIT_SECONDS: Final = Histogram(
 QUEUE_WAITING: Final = Gauge(
     "tertulia_queue_waiting", "Generations that wait for a place.", ("level",), registry=REGISTRY
 )
-RUNNING: Final = Gauge("tertulia_generations_running", "Generations that go on now.", registry=REGISTRY)
 LOG_DROPPED: Final = Counter("tertulia_log_dropped", "Log lines that found no room.", registry=REGISTRY)
 
 
