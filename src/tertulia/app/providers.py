@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,13 +13,14 @@ from tertulia.providers.dialects.anthropic.dialect import Anthropic
 from tertulia.providers.dialects.gemini.dialect import Gemini
 from tertulia.providers.dialects.ollama.dialect import Ollama
 from tertulia.providers.dialects.openai.dialect import OpenAI
-from tertulia.providers.hosts import Kind
+from tertulia.providers.hosts import HOSTS, Kind
 from tertulia.providers.http import HttpProvider
 from tertulia.providers.local.gguf import Gguf, Missing, find
 from tertulia.providers.local.process import Endpoint, LocalModel
 from tertulia.providers.local.provider import LocalProvider
 from tertulia.providers.local.settings import LocalModelSettings
 from tertulia.providers.port import Dialect, Provider
+from tertulia.providers.profiles import profile_of
 from tertulia.providers.scripted.provider import ScriptedProvider
 from tertulia.providers.settings import ProviderPlan, ProviderSettings, plan_provider, providers_of_environment
 
@@ -30,6 +32,7 @@ _DIALECTS: Mapping[Kind, Callable[[], Dialect]] = {
     "ollama": Ollama,
     "openai": OpenAI,
 }
+_VENDORS: Mapping[Kind, str] = {"anthropic": "anthropic", "gemini": "gemini"}
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -87,10 +90,20 @@ def _make(plan: ProviderPlan, transport: Transport, idle_s: float) -> Provider:
         base_url=base_url,
         dialect=_DIALECTS[plan.kind](),
         transport=transport,
+        profile=partial(profile_of, _host_of(plan)),
         keys=plan.keys,
         timeout_s=plan.timeout_s if plan.timeout_s is not None else idle_s,
         extra_headers={name: value.reveal() for name, value in plan.headers.items()},
     )
+
+
+def _host_of(plan: ProviderPlan) -> str:
+    """Give the known host whose ways the provider has; a vendor's own wire tells as much as its name.
+
+    That holds behind an address of the operator's own too: what stands there passes the vendor's models on.
+    """
+    known = HOSTS.get(plan.name)
+    return plan.name if known is not None and known.kind == plan.kind else _VENDORS.get(plan.kind, "")
 
 
 def _at(endpoint: Endpoint, transport: Transport, idle_s: float) -> Provider:
