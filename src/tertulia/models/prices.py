@@ -8,7 +8,7 @@ from typing import Any, Final, final
 
 import msgspec
 
-from tertulia.kernel.money import NANO, parse_credits
+from tertulia.kernel.money import NANO, parse_credits, round_half_up
 from tertulia.turn.usage import Usage
 
 _MILLION: Final = 1_000_000
@@ -153,7 +153,7 @@ def _listed(host: str, model: str, per_usd: Decimal) -> Price | None:
         completion=completion,
         cached=_rate(prices.cache_read_mtok, per_usd),
         cache_write=_rate(prices.cache_write_mtok, per_usd),
-        request=int((prices.requests_kcount or 0) * per_usd * NANO / 1000),
+        request=round_half_up((prices.requests_kcount or 0) * per_usd * NANO / 1000),
         source=f"list:{host}",
     )
 
@@ -162,6 +162,6 @@ def _rate(listed: Any, per_usd: Decimal) -> Rate | None:
     if listed is None:
         return None
     if isinstance(listed, Decimal):
-        return Rate(int(listed * per_usd * NANO))
-    tiers = tuple((tier.start, int(tier.price * per_usd * NANO)) for tier in listed.tiers)
-    return Rate(int(listed.base * per_usd * NANO), tiers)
+        return Rate(round_half_up(listed * per_usd * NANO))
+    tiers = tuple((tier.start, round_half_up(tier.price * per_usd * NANO)) for tier in listed.tiers)
+    return Rate(round_half_up(listed.base * per_usd * NANO), tiers)
