@@ -2,7 +2,7 @@
 
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from tertulia import __version__
 from tertulia.asgi.exchange import Answer, Exchange, json_answer
 from tertulia.asgi.route import Route
+from tertulia.asgi.wire import Header
 from tertulia.identity.principal import Unauthenticated
 from tertulia.kernel.clock import now_us, rfc3339
 from tertulia.kernel.errors import NotFound
@@ -114,8 +115,13 @@ def _has_token(exchange: Exchange, metrics: MetricsSettings) -> bool:
 
 
 def _is_neighbour(exchange: Exchange) -> bool:
-    """Tell whether a program on this machine asks, and not a proxy on behalf of another."""
-    if exchange.header(b"forwarded") or exchange.header(b"x-forwarded-for") or exchange.header(b"x-forwarded-host"):
+    """Tell whether a program on this machine asks, and not a proxy on behalf of another.
+
+    A proxy is known by any header that proxies add, even an empty one. One that adds none cannot be told from a
+    neighbour: the operator keeps `/metrics` out of what such a proxy passes on.
+    """
+    headers: Sequence[Header] = exchange.scope["headers"]
+    if any(name == b"forwarded" or name.startswith(b"x-forwarded-") for name, _ in headers):
         return False
     peer = exchange.scope.get("client")
     try:
