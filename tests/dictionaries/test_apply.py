@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.dictionaries.making import COMPILE, apply, rule, words
 
 from tertulia.dictionaries.apply import Hit, Skipped, prepare, process, smallest_budget
 from tertulia.dictionaries.rules import Dictionary, IncludeCycle, Rule, TimedEffects, in_order
+from tests.dictionaries.making import COMPILE, apply, rule, words
 
 
 @pytest.mark.parametrize(

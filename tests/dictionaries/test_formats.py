@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.dictionaries.making import COMPILE
 
 from tertulia.dictionaries.formats import UnreadableDictionary, read_json, read_markdown, write_json, write_markdown
 from tertulia.dictionaries.rules import Dictionary, Rule, TimedEffects
 from tertulia.dictionaries.validate import validate
+from tests.dictionaries.making import COMPILE
 
 FULL = Dictionary(
     name="Ship talk",

@@ -1,7 +1,6 @@
 """What the vectors do not say: reasons, places of matches, several books, what st_strict changes."""
 
 import pytest
-from tests.worldbooks.scanning import book, reasons, scan, uids
 
 from tertulia.worldbooks.activation import activate
 from tertulia.worldbooks.index import prepare
@@ -10,6 +9,7 @@ from tertulia.worldbooks.process import count_words
 from tertulia.worldbooks.scan import Limits
 from tertulia.worldbooks.settings import Message, ScanSettings, Scene
 from tertulia.worldbooks.shelf import PlacedBook
+from tests.worldbooks.scanning import book, reasons, scan, uids
 
 CAT: dict[str, object] = {"uid": 1, "key": ["cat"], "content": "purr"}
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.worldbooks.scanning import DATA, book, scan, uids
-from tests.worldbooks.test_properties import wild_entry
 
 from tertulia.kernel.errors import Invalid
 from tertulia.worldbooks.formats import FORMATS, UnreadableLorebook, read_lorebook, write_lorebook
+from tests.worldbooks.scanning import DATA, book, scan, uids
+from tests.worldbooks.test_properties import wild_entry
 
 FILES = {
     "lore_st_full.json": "sillytavern",

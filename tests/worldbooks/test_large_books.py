@@ -2,11 +2,10 @@
 
 import random
 
-from tests.worldbooks.scanning import scan, uids
-
 from tertulia.worldbooks.entries import Entry
 from tertulia.worldbooks.lorebook import Lorebook
 from tertulia.worldbooks.measure import Mix, measure, synthetic_book
+from tests.worldbooks.scanning import scan, uids
 
 
 def test_literals_are_found_by_the_automaton_as_one_by_one() -> None:

@@ -6,9 +6,6 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.worldbooks.reference import Reference
-from tests.worldbooks.scanning import book, numbers, scan, uids
-from tests.worldbooks.test_vectors import NOW
 
 from tertulia.worldbooks.activation import activate
 from tertulia.worldbooks.entries import decode_entry, encode_entry
@@ -18,6 +15,9 @@ from tertulia.worldbooks.process import count_words, read_bench, report, run_ben
 from tertulia.worldbooks.settings import Message, ScanSettings, Scene
 from tertulia.worldbooks.shelf import PlacedBook
 from tertulia.worldbooks.timed import decode_state
+from tests.worldbooks.reference import Reference
+from tests.worldbooks.scanning import book, numbers, scan, uids
+from tests.worldbooks.test_vectors import NOW
 
 WORDS = ("cat", "dog", "catdog", "ice", "ice king", "Cat", "é", "cafés", "a-b", "猫", "dog cat", "x")
 word = st.sampled_from(WORDS)

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.worldbooks.scanning import DATA
 
 from tertulia.worldbooks.entries import Entry, encode_entry
 from tertulia.worldbooks.process import read_bench, report, run_bench
 from tertulia.worldbooks.reasons import Reason
 from tertulia.worldbooks.settings import ScanSettings
+from tests.worldbooks.scanning import DATA
 
 FILE: dict[str, Any] = json.loads((DATA / "world_book_vectors.json").read_text())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,14 +10,16 @@ from typing import Final
 
 import msgspec
 
+from tertulia.worldbooks.admission import CountTokens, Sources
 from tertulia.worldbooks.entries import Entry
 from tertulia.worldbooks.keytests import Expand
 from tertulia.worldbooks.matches import Match, locate
 from tertulia.worldbooks.placement import Placed, Position, Prompt, place
 from tertulia.worldbooks.reasons import Reason
-from tertulia.worldbooks.scan import CountTokens, Limits, Scan, Sources, Sweep, SweepKind
+from tertulia.worldbooks.scan import Limits, Scan
 from tertulia.worldbooks.settings import Message, ScanSettings, Scene
 from tertulia.worldbooks.shelf import Candidate, PlacedBook, Scope, arrange
+from tertulia.worldbooks.sweeps import SweepKind
 from tertulia.worldbooks.timed import Live, TimedState, begin, resume
 
 _NO_STATE: Final = TimedState()
@@ -88,7 +90,7 @@ def activate(
     live = resume(_NO_STATE if dry_run else state, timed, len(messages))
     scan = Scan(shelves, messages, scene, settings, live, Sources(random, count_tokens, expand), limits)
     scan.run()
-    fired = tuple(_fired(scan, candidate, messages) for candidate in scan.active)
+    fired = tuple(_fired(scan, candidate, messages) for candidate in scan.admission.active)
     return Activation(
         fired=fired,
         passed_over=_passed_over(scan, explain=explain),
@@ -96,13 +98,13 @@ def activate(
         timed=state if dry_run else _left_behind(live, scan, len(messages)),
         tokens_used=sum(verdict.tokens for verdict in fired),
         token_budget=settings.token_budget,
-        overflow=scan.overflow,
+        overflow=scan.admission.overflow,
         truncated=scan.truncated,
     )
 
 
 def _left_behind(live: Live, scan: Scan, length: int) -> TimedState:
-    fired = [candidate.row.timed for candidate in scan.active if candidate.row.timed is not None]
+    fired = [candidate.row.timed for candidate in scan.admission.active if candidate.row.timed is not None]
     return begin(live.state, fired, length)
 
 
@@ -112,9 +114,9 @@ def _passed_over(scan: Scan, *, explain: bool) -> tuple[Verdict, ...]:
             for number in range(len(shelf.index.rows)):
                 shelf.candidate(number)
     rest = [candidate for shelf in scan.shelves for candidate in shelf.candidates.values() if not candidate.active]
-    last = Sweep(SweepKind.FIRST)
+    afresh = msgspec.structs.replace(scan.sweep, kind=SweepKind.FIRST)
     for candidate in rest:
-        if candidate.reason is None and scan.judge(candidate, last):
+        if candidate.reason is None and scan.judge.takes(candidate, afresh):
             candidate.blame(Reason.SCAN_ENDED)
     return tuple(_verdict(candidate) for candidate in sorted(rest, key=lambda candidate: candidate.rank))
 

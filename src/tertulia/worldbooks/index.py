@@ -127,6 +127,8 @@ class Index:
                     self._literals[True].add(atom, number)
             elif key.kind is not Kind.NEVER:
                 loose.add(number)
+        for literals in self._literals.values():
+            literals.build()
         return frozenset(loose)
 
     def _is_always(self, row: Row) -> bool:

@@ -13,11 +13,11 @@ _MEMORY: Final = 32 << 20  # bytes, at most, of one automaton
 
 
 class LiteralSet:
-    """Literals with the numbers that they stand for. Fill it first: the automata are made by the first look."""
+    """Literals with the numbers that they stand for. Fill it, build it, then look."""
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, list[int]] = {}
-        self._automata: list[tuple[Any, list[bytes]]] | None = None
+        self._automata: list[tuple[Any, list[bytes]]] = []
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -25,6 +25,11 @@ class LiteralSet:
     def add(self, literal: str, number: int) -> None:
         """Look for a literal too; of a long one only for its beginning."""
         self._numbers.setdefault(literal[:_PREFIX].encode(errors="replace"), []).append(number)
+
+    def build(self) -> None:
+        """Make the automata, which costs some 4 µs a literal; a few literals need none."""
+        if len(self._numbers) > _FEW:
+            self._automata = _build(list(self._numbers))
 
     def found(self, data: bytes) -> Iterator[int]:
         """Give the numbers of the literals that may be in a text; of short ones without lone surrogates, that are."""
@@ -35,8 +40,6 @@ class LiteralSet:
         if len(self._numbers) <= _FEW:
             yield from (literal for literal in self._numbers if literal in data)
             return
-        if self._automata is None:
-            self._automata = _build(list(self._numbers))
         for automaton, literals in self._automata:
             matches = cast("list[int] | None", automaton.Match(data))
             if matches is None:  # the automaton ran out of memory, since its first literal is in every text

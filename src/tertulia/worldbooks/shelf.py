@@ -103,6 +103,15 @@ class Shelf:
             self.touched.append(known)
         return known
 
+    def force(self, uid: int | str) -> None:
+        """Bring in an entry from outside, by its uid or by `<book>.<uid>`."""
+        own = uid.removeprefix(f"{self.name}.") if isinstance(uid, str) else uid
+        number = self.index.uids.get(own)
+        if number is None and isinstance(own, str) and own.isascii() and own.isdecimal():
+            number = self.index.uids.get(int(own[:16]))
+        if number is not None:
+            self.candidate(number).forced = True
+
     def take_touched(self) -> list[Candidate]:
         """Give the candidates about which something is new, and forget which they were."""
         touched, self.touched = self.touched, []
