@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
 from tests.running import FakeUpstream, RunningServer, chat
 
 KILLS = 4

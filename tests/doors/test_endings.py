@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx2
 import pytest
+
 from tests.running import FakeUpstream, RunningServer, chat, frames, texts, wait_for
 
 SAVED = [pytest.param(True, id="durable"), pytest.param(False, id="ephemeral")]

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.running import FakeUpstream, RunningServer, chat, frames, texts, wait_for
 
 from tertulia.turn.codec import decode_events
 from tertulia.turn.fold import fold
+from tests.running import FakeUpstream, RunningServer, chat, frames, texts, wait_for
 
 LONG = "the quick brown fox jumps over the lazy dog, twice a day; "
 

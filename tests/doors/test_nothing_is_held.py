@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.postgres_cluster import Cluster
 from tests.running import FakeUpstream, RunningServer, chat, wait_for
 

@@ -96,3 +96,18 @@ def test_when_to_come_back_is_passed_on(server: RunningServer) -> None:
     fault = {"kind": "status", "status": 429, "retry_after": 17}
     answer = chat(server.client(), script={"fault": fault})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "17")
+
+
+def test_a_wait_that_was_too_long_may_be_tried_again(home: Path, upstream: FakeUpstream) -> None:
+    with RunningServer(home, upstream=upstream.url, more="[queue]\nmax_wait_s = 0.2\n") as own:
+        client = own.client()
+        body = {"model": "narrow/echo", "messages": [{"role": "user", "content": "x"}], "stream": True}
+        with client.stream(
+            "POST", "/v1/chat/completions", json=body | {"script": {"reply": "w " * 99, "pace_ms": 50}}
+        ) as a:
+            lines = a.iter_lines()
+            next(lines)
+            refused = chat(client, model="narrow/echo")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+    assert refused.headers["retry-after"] == "5"
+    assert "x-should-retry" not in refused.headers

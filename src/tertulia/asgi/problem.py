@@ -99,8 +99,8 @@ def _paid_for(error: TertuliaError, status: int) -> bool:
     """Tell whether a client that retries by itself would pay twice, or get the same conflict again."""
     if error.code == "idempotency_in_progress":
         return False
-    called = bool(error.details and "generationId" in error.details)
-    return status == 409 or called or error.kind in {Kind.UPSTREAM, Kind.UPSTREAM_TIMEOUT}
+    called = getattr(error, "called", error.kind in {Kind.UPSTREAM, Kind.UPSTREAM_TIMEOUT})
+    return status == 409 or bool(called)
 
 
 def _openai(error: TertuliaError, request_id: str) -> dict[str, Any]:
