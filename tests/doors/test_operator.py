@@ -106,11 +106,12 @@ def test_figures_move(server: RunningServer) -> None:
 
 def test_the_figure_of_what_waits_now(server: RunningServer) -> None:
     body = {"model": "narrow/echo", "messages": [{"role": "user", "content": "x"}], "stream": True}
-    slow: Any = {"script": {"reply": "a b c d " * 8, "pace_ms": 50}}
+    slow: Any = {"script": {"reply": "a b c d " * 50, "pace_ms": 50}}
     level = 'tertulia_queue_waiting{level="normal"}'
-    with server.client().stream("POST", "/v1/chat/completions", json=body | slow) as running:
+    client = server.client()
+    with client.stream("POST", "/v1/chat/completions", json=body | slow) as running:
         next(running.iter_lines())
-        with server.client().stream("POST", "/v1/chat/completions", json=body | slow) as waiting:
+        with client.stream("POST", "/v1/chat/completions", json=body) as waiting:
             next(waiting.iter_lines())
             assert figures(server)[level] == 1
     wait_for(lambda: figures(server)[level] == 0)
