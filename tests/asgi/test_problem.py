@@ -2,8 +2,12 @@ import msgspec
 import pytest
 
 from tertulia.asgi.problem import answer_to, body_of, form_of_path, status_of
+from tertulia.generation.failed import GenerationFailed
 from tertulia.kernel.errors import Invalid, Kind, NotFound, TertuliaError
+from tertulia.turn.events import Ended, Fault, Started
 from tertulia.wire.statuses import STATUS, anthropic_type, openai_type
+
+STARTED = Started("00000000-0000-7000-8000-000000000000", "m", 0)
 
 
 def error(kind: Kind, code: str, message: str = "why", **more) -> TertuliaError:
@@ -99,7 +103,8 @@ def test_who_must_wait_is_told_how_long_in_whole_seconds():
         (error(Kind.UPSTREAM, "upstream_error"), True),
         (error(Kind.UPSTREAM_TIMEOUT, "upstream_timeout"), True),
         (error(Kind.UNAVAILABLE, "provider_unavailable"), False),
-        (error(Kind.UNAVAILABLE, "provider_unavailable", details={"generationId": "g"}), True),
+        (GenerationFailed(STARTED, Ended("failed", fault=Fault("provider_unavailable", "x"), provider="up")), True),
+        (GenerationFailed(STARTED, Ended("failed", fault=Fault("overloaded", "x"))), False),
         (error(Kind.LIMITED, "rate_limited"), False),
     ],
 )

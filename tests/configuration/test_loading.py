@@ -172,7 +172,7 @@ def test_references_are_followed_wherever_a_text_stands(home: Path, tmp_path: Pa
     loaded = load(home, text, ONE="first", TERTULIA_ADMIN_API_KEY="env:ONE")
     provider = loaded.settings.providers[0]
     assert [key.reveal() for key in provider.api_keys] == ["first", "from a file"]
-    assert provider.headers == {"X-A": "first"}
+    assert {name: value.reveal() for name, value in provider.headers.items()} == {"X-A": "first"}
     assert loaded.settings.admin_api_key is not None
     assert loaded.settings.admin_api_key.reveal() == "first"
 

@@ -88,7 +88,7 @@ def compose(loaded: Loaded, *, storage: Storage, transport: Transport, admin: Us
         kept=Kept(seconds=settings.chat.stream_buffer_s, most_bytes=settings.chat.ephemeral_mb * _MIB),
         report=EndingReport(_configured_models(loaded, made).__contains__),
     )
-    routing = Routing(plans=made.plans, providers=made.providers, naming=_naming(loaded, made))
+    routing = _routing(loaded, made)
     credentials = Credentials(storage, admin=admin, admin_key=settings.admin_api_key)
     storage.on_outside_write(credentials.forget)
     return App(
@@ -159,6 +159,15 @@ def _prices(loaded: Loaded, made: Made) -> Prices:
     hosts = {plan.name: plan.prices for plan in made.plans.values() if plan.prices}
     free = frozenset(name for name, plan in made.plans.items() if plan.kind in {"local", "scripted"})
     return Prices(configured=configured, hosts=hosts, free=free)
+
+
+def _routing(loaded: Loaded, made: Made) -> Routing:
+    routing = Routing(plans=made.plans, providers=made.providers, naming=_naming(loaded, made))
+    try:
+        routing.check()
+    except Invalid as error:
+        raise ConfigurationError(error.message) from None
+    return routing
 
 
 def _naming(loaded: Loaded, made: Made) -> Naming:

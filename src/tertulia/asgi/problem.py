@@ -9,6 +9,7 @@ import msgspec
 from tertulia.asgi.exchange import JSON, Answer
 from tertulia.asgi.route import Form
 from tertulia.asgi.wire import Header
+from tertulia.generation.failed import GenerationFailed
 from tertulia.kernel.errors import Kind, TertuliaError
 from tertulia.wire import statuses
 
@@ -99,8 +100,9 @@ def _paid_for(error: TertuliaError, status: int) -> bool:
     """Tell whether a client that retries by itself would pay twice, or get the same conflict again."""
     if error.code == "idempotency_in_progress":
         return False
-    called = getattr(error, "called", error.kind in {Kind.UPSTREAM, Kind.UPSTREAM_TIMEOUT})
-    return status == 409 or bool(called)
+    if isinstance(error, GenerationFailed):
+        return error.called
+    return status == 409 or error.kind in {Kind.UPSTREAM, Kind.UPSTREAM_TIMEOUT}
 
 
 def _openai(error: TertuliaError, request_id: str) -> dict[str, Any]:
