@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.characters.samples import VP8, VP8L, as_bytes, exif, riff, sample, unzipped, v3, zipped
 
 from tertulia.characters.cards import png, webp
 from tertulia.characters.cards.archive import open_archive
@@ -22,6 +21,7 @@ from tertulia.characters.cards.remarks import Remarks
 from tertulia.characters.cards.tree import Number, Tree, arm, dump, settle
 from tertulia.characters.cards.writing import Form, write_card
 from tertulia.characters.cards.yaml_text import dump_yaml, parse_yaml
+from tests.characters.samples import VP8, VP8L, as_bytes, exif, riff, sample, unzipped, v3, zipped
 
 
 def chunks_of(data: bytes) -> list[tuple[bytes, bytes]]:

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.characters.samples import as_bytes, sample, v2, v3
 
 from tertulia.characters.cards.books import conform_book, strip_decorators
 from tertulia.characters.cards.card import Card, Character
@@ -13,6 +12,7 @@ from tertulia.characters.cards.editing import edit
 from tertulia.characters.cards.reading import read_card
 from tertulia.characters.cards.tree import arm, dump
 from tertulia.characters.cards.writing import Form, write_card
+from tests.characters.samples import as_bytes, sample, v2, v3
 
 
 def card(tree: Any) -> Card:

@@ -10,11 +10,11 @@ from io import BytesIO
 from struct import pack
 
 import pytest
-from tests.characters.samples import END, as_bytes, chunk, exif, jpeg, png, riff, sample, v3, webp, zipped
 
 from tertulia.characters.cards.card import Character
 from tertulia.characters.cards.errors import CardError, CardTooLargeError
 from tertulia.characters.cards.reading import read_card
+from tests.characters.samples import END, as_bytes, chunk, exif, jpeg, png, riff, sample, v3, webp, zipped
 
 MIB = 2**20
 MAX_SECONDS = 0.4  # a tenth is the promise; other work shares the machine that tests run on

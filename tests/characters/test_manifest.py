@@ -4,11 +4,11 @@ import hashlib
 from typing import Any
 
 import pytest
-from tests.characters.samples import ALL, CARDS, LOREBOOKS, MANIFEST, REFUSED, expectation, sample
 
 from tertulia.characters.cards.card import Character, Lorebook
 from tertulia.characters.cards.errors import CardError, MissingCharacterDataError
 from tertulia.characters.cards.reading import read_card
+from tests.characters.samples import ALL, CARDS, LOREBOOKS, MANIFEST, REFUSED, expectation, sample
 
 TEXTS = {
     "name",

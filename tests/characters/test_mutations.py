@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.characters.samples import ALL, as_bytes, chunk, png, sample, webp, zipped
 
 from tertulia.characters.cards.card import Character, Imported
 from tertulia.characters.cards.conversion import Spec
 from tertulia.characters.cards.errors import CardError
 from tertulia.characters.cards.reading import EXTENSIONS, image_only, read_card
 from tertulia.characters.cards.writing import Form, write_card
+from tests.characters.samples import ALL, as_bytes, chunk, png, sample, webp, zipped
 
 EXTENSIONS_IN_ORDER = sorted(EXTENSIONS)
 JSON = st.recursive(

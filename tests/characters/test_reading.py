@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.characters.samples import as_bytes, chunk, jpeg, png, riff, sample, v2, v3, webp, zipped
 
 from tertulia.characters.cards.card import Character, Lorebook
 from tertulia.characters.cards.errors import (
@@ -20,6 +19,7 @@ from tertulia.characters.cards.errors import (
 from tertulia.characters.cards.fields import Fields
 from tertulia.characters.cards.limits import FileLimits
 from tertulia.characters.cards.reading import image_only, read_card
+from tests.characters.samples import as_bytes, chunk, jpeg, png, riff, sample, v2, v3, webp, zipped
 
 V1 = {"name": "Flat", "description": "d", "personality": "p", "scenario": "s", "first_mes": "f", "mes_example": "m"}
 

@@ -9,13 +9,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.characters.samples import CARDS, V2_TEXTS, as_bytes, png_chunks, png_texts, sample, unzipped, v2, v3, zipped
 
 from tertulia.characters.cards.card import Card, Character
 from tertulia.characters.cards.conversion import Spec, as_v2, as_v3
 from tertulia.characters.cards.reading import read_card
 from tertulia.characters.cards.tree import arm, dump
 from tertulia.characters.cards.writing import Form, Written, write_card
+from tests.characters.samples import CARDS, V2_TEXTS, as_bytes, png_chunks, png_texts, sample, unzipped, v2, v3, zipped
 
 PICTURE_OF = {Form.PNG: {"png", "apng"}, Form.WEBP: {"webp"}, Form.CHARX: {"png", "apng", "webp"}}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
 from tests.cli.conftest import Command, run
 from tests.cli.outside import outside
 from tests.running import RunningServer, wait_for

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.cli.conftest import Command, run
 from tests.cli.outside import outside
 from tests.running import Process

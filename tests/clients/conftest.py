@@ -5,6 +5,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from tests.running import RunningServer
 
 WEATHER: Any = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
+
 from tests.asked import last_asked
 from tests.running import FakeUpstream, RunningServer
 

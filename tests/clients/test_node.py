@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.running import FakeUpstream, RunningServer, wait_for
 
 pytestmark = pytest.mark.slow

@@ -5,6 +5,7 @@ from typing import Any
 import openai
 import pydantic
 import pytest
+
 from tests.asked import last_asked
 from tests.clients.conftest import CLOCK, PIXEL, WEATHER, said
 from tests.running import FakeUpstream, RunningServer

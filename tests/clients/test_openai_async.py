@@ -6,6 +6,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from tests.clients.conftest import WEATHER, said
 from tests.running import FakeUpstream, RunningServer
 

@@ -7,10 +7,10 @@ from typing import Any
 import anthropic
 import httpx2
 import openai
-from tests.faces_wire.logs import numbered
 
 from tertulia.generation.encoder import Encoder
 from tertulia.turn.events import Event
+from tests.faces_wire.logs import numbered
 
 
 class Wire:

@@ -5,8 +5,6 @@ import anthropic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
-from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, quiet
 
 from tertulia.faces.anthropic.encode import MessageEncoder, error_body, message
 from tertulia.turn.events import (
@@ -26,6 +24,8 @@ from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.unfold import unfold
 from tertulia.turn.usage import Usage
 from tertulia.wire.replay import unpack
+from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
+from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, quiet
 
 MESSAGES: Any = [{"role": "user", "content": "Hi"}]
 SIGNED = {"wire": "anthropic", "data": {"type": "thinking", "thinking": "hm", "signature": "sig"}}

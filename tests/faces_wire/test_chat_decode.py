@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from tests.faces_wire.logs import logs
 
 from tertulia.faces.openai.decode import _OPTIONS, ChatRequest, decode_chat
 from tertulia.faces.openai.encode import completion
@@ -19,6 +18,7 @@ from tertulia.wire.document import MalformedJson
 from tertulia.wire.messages import AttachmentTooLarge
 from tertulia.wire.parameters import PARAMETERS
 from tertulia.wire.sizes import Sizes
+from tests.faces_wire.logs import logs
 
 SIZES = Sizes()
 ID = "0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee"

@@ -5,8 +5,6 @@ import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
-from tests.faces_wire.logs import GENERATION, KEPT, STARTED, choices_of, logs, quiet
 
 from tertulia.faces.openai.encode import ChunkEncoder, completion, error_body
 from tertulia.turn.events import (
@@ -24,6 +22,8 @@ from tertulia.turn.events import (
 )
 from tertulia.turn.fold import Choice, Gap, fold
 from tertulia.turn.usage import Usage
+from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
+from tests.faces_wire.logs import GENERATION, KEPT, STARTED, choices_of, logs, quiet
 
 MESSAGES: Any = [{"role": "user", "content": "Hi"}]
 

@@ -3,11 +3,11 @@ from itertools import groupby
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.faces_wire.logs import logs, quiet, texts
 
 from tertulia.turn.events import Delta, Text, ToolCallDelta
 from tertulia.turn.fold import fold
 from tertulia.wire.contiguous import Contiguous
+from tests.faces_wire.logs import logs, quiet, texts
 
 DELTAS = (Text, ToolCallDelta)
 values = st.recursive(

@@ -4,8 +4,6 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from openai.lib.streaming._deltas import accumulate_delta
-from tests.faces_wire.frames import read_frames, require_ids, stream_of
-from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, quiet
 
 from tertulia.faces.generations.encode import EventEncoder
 from tertulia.turn.content import Function, ToolCall
@@ -27,6 +25,8 @@ from tertulia.turn.events import (
 )
 from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.usage import Usage
+from tests.faces_wire.frames import read_frames, require_ids, stream_of
+from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, quiet
 
 Terminal = Literal["events", "session"]
 

@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses import Response
-from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
-from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, quiet, token
 
 from tertulia.faces.responses.encode import ResponseEncoder, after, response
 from tertulia.turn.events import (
@@ -28,6 +26,8 @@ from tertulia.turn.fold import Choice, Gap
 from tertulia.turn.usage import Usage
 from tertulia.wire.replay import unpack
 from tertulia.wire.responses import echoed
+from tests.faces_wire.frames import Wire, read_frames, require_ids, stream_of
+from tests.faces_wire.logs import GENERATION, IMAGE, KEPT, STARTED, choices_of, logs, quiet, token
 
 
 def events_of(log: list[Event]) -> list[dict[str, Any]]:

@@ -1,9 +1,9 @@
 from hypothesis import given
-from tests.faces_wire.logs import choices_of, logs, quiet
 
 from tertulia.turn.events import Event
 from tertulia.turn.fold import fold
 from tertulia.turn.unfold import unfold
+from tests.faces_wire.logs import choices_of, logs, quiet
 
 
 @given(log=logs(most_choices=3))

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.faces_wire.frames import Wire, stream_of
-from tests.faces_wire.logs import STARTED, choices_of
 
 from tertulia.faces.anthropic.encode import MessageEncoder
 from tertulia.faces.openai.encode import ChunkEncoder
@@ -18,6 +16,8 @@ from tertulia.providers.port import Dialect, UpstreamFault
 from tertulia.turn.content import Message
 from tertulia.turn.events import Ended, Event, Finish, UsageSeen
 from tertulia.turn.request import Request
+from tests.faces_wire.frames import Wire, stream_of
+from tests.faces_wire.logs import STARTED, choices_of
 
 DATA = Path(__file__).parents[1] / "dialects" / "data"
 DIALECTS: dict[str, Dialect] = {"anthropic": Anthropic(), "gemini": Gemini(), "ollama": Ollama(), "openai": OpenAI()}

@@ -1,6 +1,7 @@
 """Credentials on the wire: one extractor for all faces (HTTP contract, Conventions)."""
 
 import pytest
+
 from tests.running import RunningServer
 
 ROUTES = [
