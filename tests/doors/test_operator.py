@@ -110,9 +110,11 @@ def test_the_figure_of_what_waits_now(server: RunningServer) -> None:
     level = 'tertulia_queue_waiting{level="normal"}'
     client = server.client()
     with client.stream("POST", "/v1/chat/completions", json=body | slow) as running:
-        next(running.iter_lines())
+        lines = running.iter_lines()  # kept: an iterator that is dropped closes its stream
+        next(lines)
         with client.stream("POST", "/v1/chat/completions", json=body) as waiting:
-            next(waiting.iter_lines())
+            others = waiting.iter_lines()
+            next(others)
             assert figures(server)[level] == 1
     wait_for(lambda: figures(server)[level] == 0)
 
