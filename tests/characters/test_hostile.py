@@ -17,7 +17,7 @@ from tertulia.characters.cards.reading import read_card
 from tests.characters.samples import END, as_bytes, chunk, exif, jpeg, png, riff, sample, v3, webp, zipped
 
 MIB = 2**20
-MAX_SECONDS = 0.4  # a tenth is the promise; other work shares the machine that tests run on
+MAX_SECONDS = 1.0  # of CPU; a tenth of a second is the promise, and the bench is where times are held to it
 MAX_BYTES = 64 * MIB
 
 
