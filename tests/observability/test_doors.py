@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.running import RunningServer, chat
 
 from tertulia.app.compose import compose
 from tertulia.app.configuration import load_settings
 from tertulia.identity.users import User
 from tertulia.storage.writer import StorageUnavailable
+from tests.running import RunningServer, chat
 
 
 @pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-Proto", "X-Forwarded-Prefix"])
