@@ -11,6 +11,7 @@ from typing import Final, final
 from tertulia.generation.encoding import Encodings, MakeEncoder
 from tertulia.generation.log import Log
 from tertulia.generation.push import Push
+from tertulia.observability.metrics import FOLLOWERS
 from tertulia.turn.fold import Gap, fold
 
 _SLICE: Final = 65536
@@ -45,6 +46,7 @@ class Follower:
         if gone:
             self._push.write(self._encoding.encoder.gap(_gap(log, after, place)))
         self._encoding.join(self)
+        FOLLOWERS.inc()
         push.on_room(self._room)
         push.on_gone(self.leave)
         self.pump()
@@ -70,6 +72,7 @@ class Follower:
         """Stop following; idempotent."""
         if not self.over.done():
             self.over.set_result(None)
+            FOLLOWERS.dec()
             self._encodings.leave(self._variant, self)
 
     def _room(self) -> None:

@@ -49,6 +49,7 @@ COMMIT_SECONDS: Final = Histogram(
 QUEUE_WAITING: Final = Gauge(
     "tertulia_queue_waiting", "Generations that wait for a place.", ("level",), registry=REGISTRY
 )
+FOLLOWERS: Final = Gauge("tertulia_followers", "Connections that follow an answer.", registry=REGISTRY)
 LOG_DROPPED: Final = Counter("tertulia_log_dropped", "Log lines that found no room.", registry=REGISTRY)
 
 
