@@ -28,19 +28,20 @@ class Waiting:
 
     async def handler(self, exchange):
         await exchange.body()
-        self.go = asyncio.Event()
-        exchange.on_gone(self._left)
+        self.go = go = asyncio.Event()
+
+        def left() -> None:
+            self.gone += 1
+            go.set()
+
+        exchange.on_gone(left)
         self.begun += 1
-        await self.go.wait()
+        await go.wait()
         return json_answer("done")
 
     def answer(self) -> None:
         assert self.go is not None
         self.go.set()
-
-    def _left(self) -> None:
-        self.gone += 1
-        self.answer()
 
 
 WAITING = Waiting()

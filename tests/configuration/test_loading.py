@@ -92,7 +92,7 @@ def test_another_file_may_be_named(tmp_path: Path, home: Path) -> None:
         ("server = 5", "server", "Expected `object`"),
         ("[logging]\nlevel = 'loud'", "logging.level", "Invalid enum value 'loud'"),
         ("[chat]\non_disconnect = 'stay'", "chat.on_disconnect", "Invalid enum value 'stay'"),
-        ("[streaming]\nheartbeat_s = nan", "streaming.heartbeat_s", "nan"),
+        ("[streaming]\nheartbeat_s = nan", "streaming.heartbeat_s", "> 0"),
         ("[streaming]\nheartbeat_s = 0", "streaming.heartbeat_s", "0"),
         ("[streaming]\ntotal_timeout_s = inf", "streaming.total_timeout_s", "inf"),
         ("[queue]\nmax_waiting = -1", "queue.max_waiting", "-1"),

@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tertulia.wire.sizes import MIB, Count, Sizes
+from tertulia.kernel.bounds import AtLeastOne, Seconds
+from tertulia.wire.sizes import MIB, Sizes
 
 KIB: Final = 1024
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,9 +48,9 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RequestSettings(Sizes, frozen=True, forbid_unknown_fields=True):
     """`[requests]`: how large a request may be, and how slow."""
 
-    max_body_bytes: Count = 32 * MIB
-    max_header_bytes: Count = 64 * KIB
-    max_url_bytes: Count = 16 * KIB
+    max_body_bytes: AtLeastOne = 32 * MIB
+    max_header_bytes: AtLeastOne = 64 * KIB
+    max_url_bytes: AtLeastOne = 16 * KIB
     body_timeout_s: Seconds = 30
 
 

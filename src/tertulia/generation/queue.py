@@ -6,6 +6,7 @@ from typing import Final, final
 
 import msgspec
 
+from tertulia.kernel.bounds import AtLeastOne, Seconds
 from tertulia.kernel.errors import Kind, TertuliaError
 
 
@@ -13,9 +14,9 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[queue]`: how many calls run at once over all providers (0: as many as they allow), and how many may wait."""
 
     max_running: int = 0
-    max_waiting: int = 1000
-    max_waiting_per_user: int = 50
-    max_wait_s: float = 60
+    max_waiting: AtLeastOne = 1000
+    max_waiting_per_user: AtLeastOne = 50
+    max_wait_s: Seconds = 60
 
 
 class QueueFull(TertuliaError):

@@ -18,6 +18,7 @@ from tertulia.generation.log import Log
 from tertulia.generation.order import Order
 from tertulia.generation.queue import Overloaded, Place, Queue
 from tertulia.generation.usage import estimated_usage, plausible
+from tertulia.kernel.bounds import AtLeastOne, Seconds
 from tertulia.kernel.clock import now_us
 from tertulia.kernel.errors import TertuliaError
 from tertulia.providers.port import Call, Failure, Finished, Provider, Said, Target, fault
@@ -42,10 +43,10 @@ from tertulia.turn.weight import weight
 class StreamingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[streaming]`: seconds between heartbeats, of silence, and in all; bytes of one answer."""
 
-    heartbeat_s: float = 15
-    idle_timeout_s: float = 300
-    total_timeout_s: float = 3600
-    max_response_bytes: int = 10 * 1024 * 1024
+    heartbeat_s: Seconds = 15
+    idle_timeout_s: Seconds = 300
+    total_timeout_s: Seconds = 3600
+    max_response_bytes: AtLeastOne = 10 * 1024 * 1024
 
 
 class Lane(msgspec.Struct, frozen=True):

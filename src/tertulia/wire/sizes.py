@@ -1,10 +1,10 @@
 """How large a request may be."""
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
+from tertulia.kernel.bounds import AtLeastOne
 
 MIB: Final = 1024 * 1024
 
@@ -15,9 +15,9 @@ class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `asgi.settings.RequestSettings` adds those of a request as bytes.
     """
 
-    max_messages: Count = 2_000
-    max_text_chars: Count = 1_000_000
-    max_images: Count = 20
-    max_image_bytes: Count = 20 * MIB
-    max_tools: Count = 128
-    max_json_depth: Count = 128
+    max_messages: AtLeastOne = 2_000
+    max_text_chars: AtLeastOne = 1_000_000
+    max_images: AtLeastOne = 20
+    max_image_bytes: AtLeastOne = 20 * MIB
+    max_tools: AtLeastOne = 128
+    max_json_depth: AtLeastOne = 128
