@@ -80,6 +80,8 @@ def _begin(app: App) -> None:
 
 async def _drain(server: Server, app: App, graceful_s: float) -> None:
     await server.draining.wait()
+    if app.generations.running:
+        _log.warning("waiting_for_answers", running=app.generations.running, seconds=graceful_s, again="stops at once")
     await app.generations.drain(max(0.0, graceful_s - _HEADROOM_S))
 
 

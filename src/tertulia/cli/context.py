@@ -37,8 +37,13 @@ def with_storage(loaded: Loaded, act: Callable[[Storage], Awaitable[T]]) -> T:
     """Open the database, act, close it again, and give what came of it."""
     from tertulia.app.database import opened_storage  # noqa: PLC0415 - a second of imports that `--help` need not pay
 
+    new = loaded.settings.database_url is None and not (loaded.home / "tertulia.db").exists()
+
     async def run() -> T:
         async with opened_storage(loaded, announce=True) as storage:
             return await act(storage)
 
-    return asyncio.run(run())
+    came = asyncio.run(run())
+    if new:  # said, because a server on another home will know nothing of what was made here
+        typer.echo(f"There was no database; a new one is in {loaded.home.absolute()}.", err=True)
+    return came

@@ -43,7 +43,8 @@ def _providers(loaded: Loaded) -> str:
     plans = plan_all(loaded.settings.providers)
     keyless = [plan.name for plan in plans if plan.needs_key and not plan.keys]
     names = ", ".join(plan.name for plan in plans) or "none configured"
-    return names + (f" (without a key: {', '.join(keyless)})" if keyless else "")
+    without = f"; without a key: {', '.join(keyless)}" if keyless else ""
+    return f"{names} (as configured, not contacted{without})"
 
 
 def _model(loaded: Loaded) -> str:

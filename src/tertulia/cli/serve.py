@@ -65,8 +65,8 @@ def _warn(loaded: Loaded) -> None:
 def _greet(address: str, home: Path) -> None:
     """Say where it is, and how to get in."""
     typer.echo(f"Tertulia listens on {address}")
-    typer.echo(f"Make a key:  {_program()} key create --user admin --home {home}")
-    typer.echo(f"Read on:     {address}/docs (with the key), README.md")
+    typer.echo(f"Make a key:  {_program()} key create --user admin --home {home.absolute()}")
+    typer.echo(f"Read on:     README.md, and `{_program()} openapi` for the API")
 
 
 def _program() -> str:

@@ -141,7 +141,8 @@ class Run:
 
     def interrupt(self) -> None:
         """Stop it because its process must: it ends `interrupted`, with what came."""
-        self._stop(fault("interrupted", "The server stopped while this was being answered; what came is kept."))
+        kept = "; what came is kept" if self.order.durable else ""
+        self._stop(fault("interrupted", f"The server stopped while this was being answered{kept}."))
 
     async def broke(self) -> None:
         """End a run that a defect has stopped, so that nobody waits for it and nothing stays running."""
