@@ -39,5 +39,5 @@ def decode_events(data: bytes) -> list[Event]:
         raise UnreadableLog(f"A stored event log has version {found}; this server reads version {VERSION}. Upgrade it.")
     try:
         return _decoder.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableLog("A stored event log is damaged; restore the database from a backup.") from error
