@@ -117,6 +117,8 @@ def pieces_of(script: Script, request: Request) -> list[Piece]:
     """Give what is said, in order; text with its log probabilities where they are asked for."""
     said: list[Piece] = [Reasoning(part) for part in _cut(script.reasoning, script.piece_chars)]
     texts = list(script.pieces) or _cut(script.reply or "", script.piece_chars)
+    if script.nul and texts:
+        texts[-1] = "\x00" + texts[-1]
     wanted = request.parameters.get("logprobs") is True
     said += [Text(part, logprobs=_logprobs(part) if wanted else None) for part in texts * max(1, script.repeat)]
     said += [Refusal(part) for part in _cut(script.refusal, script.piece_chars)]
