@@ -87,7 +87,7 @@ async def test_an_event_is_encoded_once_for_all_followers() -> None:
     assert encoder.asked == [1, 2, 3, 4, 5]
     assert {reader.got for reader in readers} == {b"1;2;3;4;5;[DONE]"}
     assert all(reader.closed for reader in readers)
-    assert encodings.followers == 0
+    assert encodings.dialects == 0
 
 
 @pytest.mark.promise(8)
@@ -121,7 +121,7 @@ async def test_who_leaves_is_forgotten_and_the_others_go_on() -> None:
     assert (one.got, other.got) == (b"1;", b"1;2;")
     other.leave()
     assert second.over.done()
-    assert encodings.followers == 0
+    assert encodings.dialects == 0
     log.append((Text("b"),))
 
 

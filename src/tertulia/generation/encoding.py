@@ -114,6 +114,6 @@ class Encodings:
             del self._made[variant]
 
     @property
-    def followers(self) -> int:
+    def dialects(self) -> int:
         """How many dialects are being followed."""
         return len(self._made)

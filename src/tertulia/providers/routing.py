@@ -90,10 +90,6 @@ class Routing:
         """Name the parameters of the request that its first provider would drop."""
         return self._providers[target.provider].dropped(request, target.model)
 
-    def default(self) -> str:
-        """Give the default model's full name; empty where there is none."""
-        return self._naming.default_model
-
     @property
     def aliases(self) -> Mapping[str, tuple[str, ...]]:
         """The aliases, each with its chain."""
